@@ -1,0 +1,65 @@
+# Two commands for a newcomer: `make demo` and `make test`. The rest is for people who change things.
+# Everything is installed into .venv and node_modules, from lock files with hashes.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: setup demo test bench soak lint fmt types lock browser clean
+
+setup: .venv/ready
+
+.venv/ready: requirements.lock stubs.lock pyproject.toml package-lock.json
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Doorstep needs Python 3.11 or newer: install it, or run make PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq python3-venv; } || \
+	  { echo "Python's venv module is missing: as root, run apt-get install python3-venv, then run this again"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --upgrade --target .venv/stubs -r stubs.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund
+	$(BIN)/python -m server.web.assets
+	@touch $@
+
+demo: setup
+	$(BIN)/doorstep demo
+
+# Debian's chromium opens the pages in the tests.
+browser:
+	@command -v chromium >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium; } || \
+	  { echo "The page tests need Chromium: as root, run apt-get install chromium, then run this again"; exit 2; }
+
+test: setup browser lint types
+	$(BIN)/python -m pytest -n 3 --no-loadscope-reorder
+
+bench: setup
+	$(BIN)/doorstep bench
+
+# Every class of faults with all its seeds; it takes an hour or so. A failure is told with the command that repeats it.
+soak: setup
+	$(BIN)/doorstep faults
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	node_modules/.bin/pyright
+	node_modules/.bin/pyright --project firmware
+
+fmt: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# uv resolves for every platform at once; it is needed only by who changes a dependency.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --extra dev pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --group stubs -o stubs.lock
+
+clean:
+	rm -rf .venv node_modules server/web/static/vendor
