@@ -1,0 +1,1 @@
+"""One file a part: registers and timing from its datasheet, no policy."""
