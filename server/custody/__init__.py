@@ -1,0 +1,1 @@
+"""Custody of sealed records: the exchange, chains, receipts, downlink and quarantine."""

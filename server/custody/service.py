@@ -1,0 +1,174 @@
+"""Accepts what a hub offers, in one transaction: custody, results, and what goes down with the answer.
+
+The order matters. Records are opened before any lock is taken; then the custody of every reader of the offer is locked,
+in the order of their ids; then places are decided, and everything is written. Offering the same again changes nothing.
+
+Statements are sent as soon as they can be and answered together: a usual offer is three round trips to the database. A
+few records are two: they are opened with the keys that the readers had the last time, while it is asked what keys they
+have now, and what was asked so is used only where these are the same.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import cbor2
+
+from reader import wire
+from server.custody import downlink, keeping, opening, repository, sighting_repository, taking
+from server.custody.chain import Held
+from server.custody.downlink_repository import Carried
+from server.custody.keeping import Answer, Source
+from server.custody.offer import Offer, SeenReader
+from server.custody.opening import Authentic, Parsed, ReaderKeys, Refused
+from server.database import direct
+from server.database.columns import now
+from server.database.direct import Connection, Pending
+from server.hubs.service import Unauthorised
+from server.hubs.tokens import TokenHolder
+from server.readers.keys import Keyring
+from server.readers.repository import StoredKey
+from server.results import service as results
+
+_EPOCH_START = datetime.fromtimestamp(0, UTC)
+# Beyond it a hub's clock is no date: year 9999 in milliseconds.
+_LATEST_MS = 253_402_300_799_000
+# To open so many takes no longer than the round trip that it saves; more would be opened under the readers' locks.
+_FEW = 8
+
+
+def accept(
+    connection: Connection, keyring: Keyring, policy: downlink.Policy, hub: TokenHolder, offer: Offer
+) -> Callable[[], list[list[Any]]]:
+    """Store an offer in the connection's transaction; what is returned gives the items of the answer.
+
+    It is to be called once the transaction is committed: its last look-up and the commit are then one round trip. Done
+    twice, `accept` does no harm. Raises `Unauthorised` for a hub that is revoked by now, before anything is stored, and
+    `KeyUnreadable` under a wrong master key.
+    """
+    source = Source(hub.organisation_id, hub.hub_id, now())
+    parsed, refused = opening.parse_all(offer.records)
+    named = {one.header.reader_id for one in parsed}
+    direct.enter(connection, hub.organisation_id)
+    knowing = repository.known(connection, hub.hub_id, named | {seen.reader_id for seen in offer.sightings})
+    supposed = None if len(parsed) > _FEW or offer.sightings else keyring.remembered(hub.organisation_id, named)
+    asked = None if supposed is None else _ask(connection, keyring, policy, source, offer, parsed, supposed)
+    known = knowing.result()
+    if known is None:
+        raise Unauthorised
+    if asked is None or supposed != known.keys:
+        # What was asked by keys that are no longer all, or no longer the same, is asked anew; nothing was written.
+        asked = _ask(connection, keyring, policy, source, offer, parsed, known.keys)
+        keyring.remember(hub.organisation_id, known.keys)
+    answers, due = _store(connection, policy, source, asked)
+    refused = sorted([*refused, *asked.refused], key=lambda one: one.index)
+    answers.update(keeping.refuse(connection, source, refused))
+    repository.hub_seen(connection, hub.hub_id, offer.software, source.at)
+    down, commands = downlink.items(connection, keyring, policy, asked.carrier, due, known.epoch, source.at)
+    head = {wire.HEAD_VERSION: wire.VERSION, wire.HEAD_NOW_MS: _milliseconds(source.at), wire.HEAD_EPOCH: known.epoch}
+    items = [[wire.ITEM_HEADER, head], *_answer_items(len(offer.records), answers), *down]
+    return lambda: items + (commands.result() if commands else [])
+
+
+def encode(items: Sequence[list[Any]]) -> bytes:
+    """The items, fewer than 65,536, as a CBOR sequence (RFC 8742): an array of them without its head."""
+    head = 1 if len(items) < 24 else 2 if len(items) < 256 else 3
+    return cbor2.dumps(items)[head:]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An offer as it was opened with the readers' keys, and what was asked of the database for it.
+
+    `due` is None where the records say something of commands or keys, which must be stored before it is asked.
+    """
+
+    own: dict[bytes, ReaderKeys]
+    authentic: list[Authentic]
+    refused: list[Refused]
+    carrier: downlink.Carrier
+    locking: Pending[dict[bytes, Held]]
+    neighbours: Pending[list[repository.Neighbour]]
+    new_boots: Pending[set[tuple[bytes, bytes]]] | None
+    tests: results.Asked | None
+    due: Pending[list[Carried]] | None
+
+
+def _ask(
+    connection: Connection,
+    keyring: Keyring,
+    policy: downlink.Policy,
+    source: Source,
+    offer: Offer,
+    parsed: Sequence[Parsed],
+    stored: Sequence[StoredKey],
+) -> _Asked:
+    """Open the records, lock the custody of their readers, and ask all that is to be known, in one go."""
+    own = opening.reader_keys(keyring, stored)
+    missing = {one.header.reader_id for one in parsed} - own.keys()
+    elsewhere = repository.known_anywhere(connection, missing) if missing else set[bytes]()
+    authentic, refused = opening.open_all(parsed, own, elsewhere)
+    # A hub sees readers of others pass by, and they are no business of ours.
+    sightings = [seen for seen in offer.sightings if seen.reader_id in own]
+    carrier = downlink.Carrier(
+        hub_id=source.hub_id,
+        organisation_id=source.organisation_id,
+        tickets=offer.tickets,
+        readers={one.header.reader_id for one in authentic} | {seen.reader_id for seen in sightings},
+        seen_down={seen.reader_id: seen.down for seen in sightings},
+    )
+    locking = repository.lock(connection, carrier.readers)
+    neighbours = repository.neighbours(connection, keeping.places(authentic))
+    new_boots = _keep_sightings(connection, source, offer, sightings)
+    tests = taking.ask(connection, authentic)
+    # What is due is looked up while it is decided here what becomes of the records.
+    connection.want_answers()
+    due = None
+    if not any(taking.bears_on_downlink(one, own) for one in authentic):
+        due = downlink.ask(connection, policy, carrier, source.at)
+        connection.want_answers()
+    return _Asked(own, authentic, refused, carrier, locking, neighbours, new_boots, tests, due)
+
+
+def _store(
+    connection: Connection, policy: downlink.Policy, source: Source, asked: _Asked
+) -> tuple[dict[int, Answer], downlink.Due]:
+    """Keep the authentic records; the answers to them, and what is due down after them."""
+    held = asked.locking.result()
+    repository.add_neighbours(held, asked.neighbours.result())
+    kept = keeping.keep(connection, source, asked.authentic, held)
+    connection.push()
+    taking.interpret(connection, source, kept.taken, asked.own, asked.tests)
+    if asked.new_boots is not None and (new_boots := asked.new_boots.result()):
+        results.improve_times(connection, source.organisation_id, new_boots)
+    due = asked.due or downlink.ask(connection, policy, asked.carrier, source.at)
+    return kept.answers, downlink.Due(due.result(), held)
+
+
+def _keep_sightings(
+    connection: Connection, source: Source, offer: Offer, sightings: Sequence[SeenReader]
+) -> direct.Pending[set[tuple[bytes, bytes]]] | None:
+    """Store sightings; the (reader, boot) pairs that have a new anchor."""
+    if not sightings:
+        return None
+    seen = [(one, _seen_at(one.hub_ms, offer.hub_ms, source.at)) for one in sightings]
+    return sighting_repository.insert(connection, source.organisation_id, source.hub_id, offer.hub_ms, source.at, seen)
+
+
+def _seen_at(hub_ms: int, hub_posted_ms: int, at: datetime) -> datetime:
+    """When the hub saw it, by the server's clock; a hub whose clock went back in between saw it at latest now."""
+    ago_ms = max(0, min(hub_posted_ms, _LATEST_MS) - min(hub_ms, _LATEST_MS))
+    return max(_EPOCH_START, at - timedelta(milliseconds=min(ago_ms, _milliseconds(at))))
+
+
+def _answer_items(count: int, answers: dict[int, Answer]) -> list[list[Any]]:
+    """One answer per record, in the order of the request."""
+    return [
+        [wire.ITEM_ANSWER, index, one.reader_id, one.number, one.disposition, one.problem]
+        for index, one in ((index, answers[index]) for index in range(count))
+    ]
+
+
+def _milliseconds(at: datetime) -> int:
+    return (at - _EPOCH_START) // timedelta(milliseconds=1)

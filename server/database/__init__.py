@@ -1,0 +1,1 @@
+"""The database: engine, tenancy, migrations and the embedded PostgreSQL."""

@@ -1,0 +1,138 @@
+"""The exchange's own way to PostgreSQL: without an ORM, in pipeline mode, in a thread.
+
+An exchange is some twenty statements. Sent one by one through SQLAlchemy, nearly all of a small batch's time was spent
+between them. Here a transaction is a plain function; what it asks goes out at once and is answered together.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import psycopg
+from psycopg.pq import Format
+from psycopg_pool import ConnectionPool
+
+from server.database import arrays, pipeline
+from server.database.engine import options
+from server.database.pipeline import Pipeline, Rows, Sent
+
+log = logging.getLogger("doorstep.database")
+
+Connection = Pipeline
+"""A transaction that is under way."""
+Pool = ConnectionPool[pipeline.Connection]
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+WAIT_SECONDS = 15
+# Plans are made once a connection and kept until the tables are analysed anew. One made while they were small must do
+# until then, so only plans by index with nested loops are considered: every statement of an exchange looks up rows that
+# it names.
+_PLANS = (
+    " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+    " -c enable_material=off -c jit=off"
+)
+
+
+def make_pool(url: str, size: int) -> Pool:
+    """A pool of connections that act as `doorstep_app`, not opened yet; at most `size`."""
+    return ConnectionPool(
+        url,
+        connection_class=pipeline.Connection,
+        kwargs={"options": options() + _PLANS, "connect_timeout": 10},
+        min_size=1,
+        max_size=size,
+        timeout=WAIT_SECONDS,
+        configure=_configure,
+        name="exchange",
+        open=False,
+    )
+
+
+def _configure(connection: pipeline.Connection) -> None:
+    arrays.register(connection)
+
+
+def transaction(pool: Pool, work: Callable[[Connection], T]) -> T:
+    """What `work` returns, committed; rolled back on any exception.
+
+    A connection that was lost meanwhile (the database was restarted) is replaced and `work` done again, once: it must
+    do no harm twice. Connections are not tried out before each use, which would cost a round trip each time.
+    """
+    try:
+        return _once(pool, work)
+    except psycopg.OperationalError as error:
+        if not isinstance(error, _Lost):
+            raise
+    log.warning("a database connection was lost; the work is done again on another")
+    pool.check()
+    return _once(pool, work)
+
+
+class _Lost(psycopg.OperationalError):
+    """The connection is gone."""
+
+
+def _once(pool: Pool, work: Callable[[Connection], T]) -> T:
+    with pool.connection() as connection:
+        try:
+            with Pipeline(connection) as sending:
+                done = work(sending)
+                # In the pipeline still, so that the last statements and the commit are one round trip.
+                sending.commit()
+                return done
+        except psycopg.Error as error:
+            if connection.closed or connection.broken:
+                raise _Lost(*error.args) from error
+            raise
+
+
+class Pending(Generic[T]):
+    """A statement that was sent; `result` waits for its rows and reads them, and raises its error."""
+
+    __slots__ = ("_read", "_sent")
+
+    def __init__(self, sent: Sent, read: Callable[[Rows], T]) -> None:
+        self._sent = sent
+        self._read = read
+
+    def result(self) -> T:
+        """What the statement gave."""
+        return self._read(self._sent.wait())
+
+    def then(self, read: Callable[[T], U]) -> "Pending[U]":
+        """The same statement, its result read further."""
+        first = self._read
+        return Pending(self._sent, lambda rows: read(first(rows)))
+
+
+def ask(
+    connection: Connection, statement: bytes, parameters: Mapping[str, Any], read: Callable[[Rows], T]
+) -> Pending[T]:
+    """Send a statement; `read` turns its rows into what is wanted once `Pending.result` is called."""
+    return Pending(connection.send(statement, parameters, Format.BINARY), read)
+
+
+def tell(connection: Connection, statement: bytes, parameters: Mapping[str, Any]) -> None:
+    """Send a statement whose rows nobody reads; an error of it ends the transaction."""
+    connection.send(statement, parameters, Format.BINARY)
+
+
+_ENTER = (
+    b"SELECT set_config('doorstep.organisation', %(organisation)s, true), set_config('doorstep.lookup', %(key)s, true)"
+)
+
+
+def enter(connection: Connection, organisation_id: UUID) -> None:
+    """Bind the present transaction to an organisation, as `tenancy.enter` does. Gone at commit or rollback."""
+    tell(connection, _ENTER, {"organisation": str(organisation_id), "key": ""})
+
+
+_LOOK_UP = b"SELECT set_config('doorstep.lookup', %(key)s, true)"
+
+
+def look_up(connection: Connection, kind: str, key: str) -> None:
+    """Let the present transaction read rows of any organisation by naming their key, as `tenancy.look_up` does."""
+    tell(connection, _LOOK_UP, {"key": f"{kind}:{key}"})

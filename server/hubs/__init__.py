@@ -1,0 +1,1 @@
+"""Hubs: enrolment, tokens, tickets."""

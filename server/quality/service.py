@@ -1,0 +1,95 @@
+"""How a reader stood with quality control when it did a test, and how all readers stand now."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from server.quality import repository
+from server.quality.repository import LevelTest, SameCassette
+from server.results.models import Result
+from server.results.recomputation import Recomputation
+
+
+class Standing(StrEnum):
+    """What the last tests of every level come to."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    IN_DOUBT = "in-doubt"
+    """None failed, but recomputed from its trace one that passed says something else, or its trace cannot be read."""
+    NONE = "none"
+    """There is no quality-control test on record."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How one reader stands, or stood, with one assay and lot: the last test of each level, in the order of names."""
+
+    standing: Standing
+    levels: tuple[LevelTest, ...]
+
+    @property
+    def last(self) -> LevelTest | None:
+        """The newest of them."""
+        return max(self.levels, key=lambda one: one.number, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What quality control says beside one result: of its own lot, of every lot of the assay, and of its cassette."""
+
+    lot: State
+    assay: State
+    same_cassette: list[SameCassette]
+
+
+def state(levels: Iterable[LevelTest]) -> State:
+    """What the last tests come to: one that failed is a failure, whatever the others say."""
+    kept = tuple(levels)
+    if not kept:
+        return State(Standing.NONE, ())
+    if not all(one.passed for one in kept):
+        return State(Standing.FAILED, kept)
+    return State(Standing.IN_DOUBT if any(doubted(one) for one in kept) else Standing.PASSED, kept)
+
+
+def doubted(one: LevelTest) -> bool:
+    """Whether its trace does not bear out what the reader said of it."""
+    return one.recomputation in (Recomputation.DIFFERS, Recomputation.FAILED)
+
+
+async def beside(session: AsyncSession, result: Result) -> Beside:
+    """How that reader stood when it did this test.
+
+    Records of a reader are numbered in the order of its tests, so what was so at the test is what the records before
+    it say: no clock is asked.
+    """
+    found = await repository.latest(session, result.reader_id, result.assay, result.number)
+    newest: dict[str, LevelTest] = {}
+    for one in found:
+        if one.level not in newest or one.number > newest[one.level].number:
+            newest[one.level] = one
+    return Beside(
+        state(one for one in found if one.lot == result.lot),
+        state(newest[level] for level in sorted(newest)),
+        await repository.same_cassette(session, result.id),
+    )
+
+
+async def overview(session: AsyncSession) -> list[State]:
+    """How every reader stands now with each assay and lot: failures first, then what is in doubt."""
+    groups: dict[tuple[bytes, str, str | None], list[LevelTest]] = {}
+    for one in await repository.latest(session):
+        groups.setdefault((one.reader_id, one.assay, one.lot), []).append(one)
+    states = [state(levels) for levels in groups.values()]
+    return sorted(states, key=_order)
+
+
+_URGENCY = (Standing.FAILED, Standing.IN_DOUBT, Standing.PASSED)
+
+
+def _order(one: State) -> tuple[int, str, str, str]:
+    first = one.levels[0]
+    return _URGENCY.index(one.standing), first.reader, first.assay, first.lot or ""

@@ -1,0 +1,1 @@
+"""Enrolled readers, their keys and their last known state."""

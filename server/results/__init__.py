@@ -1,0 +1,1 @@
+"""What was inside the records: results, events, test times, recomputation."""
