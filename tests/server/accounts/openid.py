@@ -1,0 +1,219 @@
+"""Providers for tests of sign-in by OpenID Connect: a real one in a process of its own, and one that lies to order."""
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import parse_qs, urljoin, urlsplit
+
+import httpx
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+
+import server.openid.service
+from server.audit.service import Actor
+from server.database import tenancy
+from server.openid import repository
+from server.openid.service import Wanted
+from server.organisations.models import Organisation as OrganisationRow
+from tests.server.running import Organisation, Running
+
+NODE = Path(sys.executable).parent / "node"
+SCRIPT = Path(__file__).parent / "openid_provider.mjs"
+SECRET = "a client secret: with % and +"
+_NAMES = 60
+_taken = itertools.count()
+
+
+@dataclass
+class RealProvider:
+    """The provider of `openid_provider.mjs`, which knows clients of the names `provider-0` and on."""
+
+    issuer: str
+
+    def name(self) -> str:
+        """A name that no other test has."""
+        return f"provider-{next(_taken)}"
+
+
+@contextmanager
+def real_provider(running: Running) -> Iterator[RealProvider]:
+    """Run it for a server that answers at `running.url`."""
+    clients = [
+        {
+            "client_id": f"provider-{index}",
+            "client_secret": SECRET,
+            "redirect_uris": [f"{running.url}/sign-in/with/provider-{index}/return"],
+        }
+        for index in range(_NAMES)
+    ]
+    process = subprocess.Popen(
+        [NODE, SCRIPT, json.dumps({"clients": clients})],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert process.stdin
+    assert process.stdout
+    try:
+        issuer = process.stdout.readline().strip()
+        assert issuer.startswith("http://localhost:"), "the provider did not start"
+        yield RealProvider(issuer)
+    finally:
+        process.stdin.close()
+        process.wait(20)
+        process.stdout.close()
+
+
+def set_provider(organisation: Organisation, issuer: str, name: str, **changes: Any) -> None:
+    """Let the organisation's people sign in there."""
+    running = organisation.running
+    wanted = Wanted(name, f"Provider of {name}", issuer, name, SECRET, **changes)
+
+    async def work() -> None:
+        async with tenancy.transaction(running.app.state.doorstep.sessions, organisation.id) as session:
+            row = await session.get(OrganisationRow, organisation.id)
+            assert row
+            await server.openid.service.set_provider(session, running.settings, row, wanted, Actor("command", "test"))
+
+    running.call(work())
+
+
+def linked(organisation: Organisation, issuer: str, subject: str) -> object:
+    """The account that the subject is."""
+
+    async def work() -> object:
+        sessions = organisation.running.app.state.doorstep.sessions
+        async with tenancy.transaction(sessions, organisation.id) as session:
+            return await repository.account_linked(session, issuer, subject)
+
+    return organisation.running.call(work())
+
+
+@contextmanager
+def a_browser(running: Running) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=running.url, headers={"Accept": "text/html"}, timeout=60) as client:
+        yield client
+
+
+def at_provider(client: httpx.Client, name: str, who: str, *, factor: bool = False, wanted: str = "/") -> str:
+    """Go to the real provider and sign in there as `who`; the address that it sends the browser back to."""
+    leaving = client.get(f"/sign-in/with/{name}", params={"next": wanted})
+    assert leaving.status_code == 303, leaving.text
+    form = client.get(leaving.headers["location"])
+    form = client.get(urljoin(str(form.url), form.headers["location"]))
+    assert "Sign in at the provider" in form.text, form.text
+    answer = client.post(str(form.url), data={"who": who, **({"factor": "on"} if factor else {})})
+    while f"/sign-in/with/{name}/return" not in answer.headers["location"]:
+        answer = client.get(urljoin(str(answer.url), answer.headers["location"]))
+    return answer.headers["location"]
+
+
+def through_provider(client: httpx.Client, name: str, who: str, **options: Any) -> httpx.Response:
+    """As `at_provider`, and back: what this server answers."""
+    return client.get(at_provider(client, name, who, **options))
+
+
+@dataclass
+class Lying:
+    """A provider whose answers a test alters. What it says unaltered is right, and signs `subject` in."""
+
+    issuer: str = ""
+    email: str = ""
+    subject: str = "subject-1"
+    client_id: str = ""
+    nonce: str = ""
+    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "k", "use": "sig"}))
+    claims: dict[str, Any] = field(default_factory=dict)
+    """Claims altered; None takes one away."""
+    signed: "Callable[[Lying, dict[str, Any]], str] | None" = None
+    """How the token is made in the place of an honest signature."""
+    answers: "dict[str, Callable[[BaseHTTPRequestHandler], None]]" = field(default_factory=dict)
+    """Answers in the place of the honest ones, by path."""
+    asked: list[str] = field(default_factory=list)
+
+    def id_token(self) -> str:
+        at_s = int(time.time())
+        claims: dict[str, Any] = {
+            "iss": self.issuer, "sub": self.subject, "aud": self.client_id, "nonce": self.nonce,
+            "iat": at_s, "exp": at_s + 300, "email": self.email, "email_verified": True,
+        }  # fmt: skip
+        claims = {name: value for name, value in (claims | self.claims).items() if value is not None}
+        return self.signed(self, claims) if self.signed else sign(claims, self.key)
+
+    def honest(self, path: str) -> dict[str, Any]:
+        match path:
+            case "/.well-known/openid-configuration":
+                named = {"authorization": "auth", "token": "token", "userinfo": "userinfo"}
+                ends = {f"{name}_endpoint": f"{self.issuer}/{end}" for name, end in named.items()}
+                return {"issuer": self.issuer, "jwks_uri": f"{self.issuer}/keys", **ends}
+            case "/keys":
+                return {"keys": [self.key.as_dict(private=False)]}
+            case "/token":
+                return {"token_type": "Bearer", "access_token": "access", "id_token": self.id_token()}
+            case "/userinfo":
+                return {"sub": self.subject, "email": self.email, "email_verified": True}
+            case _:
+                raise AssertionError(path)
+
+
+def sign(claims: dict[str, Any], key: RSAKey, algorithm: str = "RS256", **header: str) -> str:
+    return jwt.encode({"alg": algorithm, "kid": "k", **header}, claims, key, algorithms=[algorithm])
+
+
+@contextmanager
+def lying_provider() -> Iterator[Lying]:
+    lying = Lying()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            lying.asked.append(self.path)
+            other = lying.answers.get(self.path)
+            if other:
+                other(self)
+            else:
+                send(self, json.dumps(lying.honest(self.path)).encode())
+
+        do_POST = do_GET
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing: a test's output is its own."""
+
+    serving = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    serving.daemon_threads = True
+    thread = threading.Thread(target=serving.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    lying.issuer = f"http://127.0.0.1:{serving.server_port}"
+    yield lying
+    serving.shutdown()
+    serving.server_close()
+    thread.join(10)
+
+
+def send(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200, **headers: str) -> None:
+    handler.send_response(status)
+    for name, value in {"Content-Length": str(len(body)), "Content-Type": "application/json", **headers}.items():
+        handler.send_header(name, value)
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def begun(client: httpx.Client, name: str) -> dict[str, str]:
+    """Begin to sign in; the parameters that the browser takes to the provider."""
+    leaving = client.get(f"/sign-in/with/{name}")
+    assert leaving.status_code == 303, leaving.text
+    return {key: values[0] for key, values in parse_qs(urlsplit(leaving.headers["location"]).query).items()}
+
+
+def code_of(page: httpx.Response) -> str:
+    """The problem code that a page of an error shows."""
+    found = re.search(r"<code>([a-z-]+)</code>", page.text)
+    return cast("str", found[1]) if found else ""

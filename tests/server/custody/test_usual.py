@@ -1,0 +1,78 @@
+"""The short way to read a sealed record's headers says what the long way says, or nothing."""
+
+import cbor2
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from reader import wire
+from server.custody import cose
+from server.custody.cose import SealedHeader, Unsealable
+from tests.server import factory
+
+EDGES = [0, 1, 23, 24, 255, 256, 65_535, 65_536, 2**31 - 1, 2**31, 2**32 - 1, 2**32]
+READER = factory.Reader(bytes(range(8)), bytes(32))
+
+
+def long_way(sealed: bytes) -> SealedHeader | None:
+    try:
+        return cose._parse(sealed)
+    except Unsealable:
+        return None
+
+
+def sealed_with(number: int, generation: int, ciphertext: int, **changes: int) -> bytes:
+    protected = cbor2.dumps(
+        {
+            wire.COSE_ALG: changes.get("algorithm", wire.COSE_AES_CCM_16_128_256),
+            wire.COSE_KID: bytes(range(8)),
+            wire.HDR_NUMBER: number,
+            wire.HDR_PREVIOUS: bytes(16),
+            wire.HDR_GENERATION: generation,
+        },
+        canonical=True,
+    )
+    message = [protected, {wire.COSE_IV: bytes(13)}, bytes(ciphertext)]
+    return cbor2.dumps(cbor2.CBORTag(wire.COSE_ENCRYPT0_TAG, message))
+
+
+@pytest.mark.parametrize("number", EDGES)
+@pytest.mark.parametrize("generation", EDGES)
+def test_every_width_of_number_is_read_alike(number: int, generation: int) -> None:
+    for ciphertext in (16, 17, 23, 24, 255, 256, 4_000):
+        sealed = sealed_with(number, generation, ciphertext)
+        assert cose._usual(sealed) in (long_way(sealed), None)
+    usual = cose._usual(sealed_with(number, generation, 500))
+    sound = 1 <= number <= cose.NUMBER_MAX and generation <= cose.GENERATION_MAX
+    assert (usual is not None) is sound, "what readers write goes the short way"
+
+
+@settings(max_examples=1_500, deadline=None)
+@given(st.data())
+def test_whatever_is_changed_it_never_says_more_than_the_long_way(data: st.DataObject) -> None:
+    number = data.draw(st.sampled_from(EDGES) | st.integers(0, 2**32))
+    sealed = bytearray(sealed_with(number, data.draw(st.sampled_from(EDGES)), data.draw(st.integers(0, 300))))
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = data.draw(st.integers(0, min(len(sealed) - 1, 100)))
+        match data.draw(st.sampled_from(["change", "insert", "drop", "end"])):
+            case "change":
+                sealed[at] = data.draw(st.integers(0, 255))
+            case "insert":
+                sealed.insert(at, data.draw(st.integers(0, 255)))
+            case "drop":
+                del sealed[at]
+            case _:
+                del sealed[len(sealed) - 1 :]
+    usual = cose._usual(bytes(sealed))
+    assert usual is None or usual == long_way(bytes(sealed))
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.binary(max_size=120))
+@example(b"")
+def test_arbitrary_bytes_go_the_long_way(junk: bytes) -> None:
+    assert cose._usual(junk) is None
+
+
+def test_a_record_beyond_the_limit_goes_the_long_way() -> None:
+    assert cose._usual(sealed_with(1, 0, wire.RECORD_MAX)) is None

@@ -1,0 +1,99 @@
+"""The exchange's transactions: what a statement, the database or the network does wrong harms only the one it is in."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from server.database import direct
+from server.database.direct import Connection, Pool, make_pool
+from tests.server.conftest import Database
+
+
+@pytest.fixture
+def pool(database: Database) -> Iterator[Pool]:
+    with make_pool(database.app, 1) as made:
+        yield made
+
+
+def _number(connection: Connection, statement: bytes = b"SELECT %(number)s::int + 1", number: int = 1) -> int:
+    return direct.ask(connection, statement, {"number": number}, lambda rows: rows[0][0]).result()
+
+
+def test_a_statement_that_fails_ends_its_transaction_with_its_own_error_and_the_next_goes_on(pool: Pool) -> None:
+    def work(connection: Connection) -> int:
+        direct.tell(connection, b"SELECT 1 / %(number)s::int", {"number": 0})
+        direct.tell(connection, b"SELECT 'not reached'", {})
+        return _number(connection)
+
+    for _ in range(3):
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            direct.transaction(pool, work)
+        assert direct.transaction(pool, _number) == 2
+
+
+def test_an_error_found_by_nobody_before_the_commit_is_raised_by_it(pool: Pool) -> None:
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        direct.transaction(pool, lambda connection: direct.tell(connection, b"SELECT 1 / 0", {}))
+
+
+def test_a_statement_first_met_after_another_failed_can_be_used_later(pool: Pool) -> None:
+    other = b"SELECT %(number)s::int + 2"
+
+    def work(connection: Connection) -> None:
+        direct.tell(connection, b"SELECT 1 / 0", {})
+        direct.tell(connection, other, {"number": 1})
+
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        direct.transaction(pool, work)
+    assert direct.transaction(pool, lambda connection: _number(connection, other)) == 3
+
+
+def test_what_is_raised_by_the_work_itself_rolls_back(pool: Pool) -> None:
+    def work(connection: Connection) -> None:
+        direct.enter(connection, direct.UUID(int=7))
+        direct.tell(connection, b"CREATE TEMPORARY TABLE gone (number int)", {})
+        raise KeyError("the work's own")
+
+    with pytest.raises(KeyError):
+        direct.transaction(pool, work)
+    found = b"SELECT to_regclass('pg_temp.gone') IS NULL"
+    assert direct.transaction(pool, lambda connection: direct.ask(connection, found, {}, list).result()) == [(True,)]
+
+
+def test_rows_are_read_after_the_commit_too(pool: Pool) -> None:
+    asked = direct.transaction(
+        pool, lambda connection: direct.ask(connection, b"SELECT %(text)s::text", {"text": "kept"}, list)
+    )
+    assert asked.result() == [("kept",)]
+
+
+def test_work_is_done_again_where_the_connection_was_lost_meanwhile(pool: Pool) -> None:
+    tries: list[int] = []
+
+    def work(connection: Connection) -> int:
+        tries.append(_number(connection, b"SELECT pg_backend_pid() + 0 * %(number)s::int"))
+        if len(tries) == 1:
+            direct.tell(connection, b"SELECT pg_terminate_backend(pg_backend_pid())", {})
+        return _number(connection)
+
+    assert direct.transaction(pool, work) == 2
+    assert len(set(tries)) == 2
+
+
+def test_megabytes_both_ways_at_once_do_not_stand_in_each_others_way(pool: Pool) -> None:
+    content = bytes(range(256)) * 16_384
+
+    def work(connection: Connection) -> list[int]:
+        asked = [
+            direct.ask(connection, b"SELECT %(content)s::bytea", {"content": content}, lambda rows: len(rows[0][0]))
+            for _ in range(6)
+        ]
+        return [one.result() for one in asked]
+
+    assert direct.transaction(pool, work) == [len(content)] * 6
+
+
+def test_a_percent_sign_that_names_no_parameter_is_refused(pool: Pool) -> None:
+    with pytest.raises(ValueError, match="only as the name of a parameter"):
+        direct.transaction(pool, lambda connection: direct.tell(connection, b"SELECT 'a' LIKE 'a%'", {}))
