@@ -3,9 +3,12 @@
 What shares a whole path or a database stays together, file by file. A reader on the bench is its own world: those tests
 go wherever there is room. The longest come first, so that no worker is left alone with one at the end.
 
+What fails is told at once and whole, so that a run that is cut off has said it.
+
 xdist's own groups (`--dist loadgroup`) do not hold under this pytest: a group's tests were run by every worker.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,12 @@ class ByWorld(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByWorld:
     return ByWorld(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        print(f"\n{report.nodeid} failed at {report.when}:\n{report.longreprtext}", flush=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
