@@ -20,7 +20,7 @@ setup: .venv/ready
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --upgrade --target .venv/stubs -r stubs.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund
-	$(BIN)/python -m server.web.assets
+	$(BIN)/python -m server.web.assets hub/page/static/vendor
 	@touch $@
 
 demo: setup
@@ -62,4 +62,4 @@ lock:
 	  --group stubs -o stubs.lock
 
 clean:
-	rm -rf .venv node_modules server/web/static/vendor
+	rm -rf .venv node_modules server/web/static/vendor hub/page/static/vendor

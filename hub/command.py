@@ -127,14 +127,24 @@ def _complain(sentence: str) -> None:
 
 # doorstep hub -------------------------------------------------------------------------------------
 
-app = typer.Typer(
-    help="Collect from readers in range and carry to the server.", no_args_is_help=True, add_completion=False
-)
+app = typer.Typer(help="Collect from readers in range and carry to the server.", add_completion=False)
 
 
-@app.callback()
-def _hub() -> None:  # pyright: ignore[reportUnusedFunction]  Typer calls it
-    pass
+@app.callback(invoke_without_command=True)
+def _hub(context: typer.Context) -> None:  # pyright: ignore[reportUnusedFunction]  Typer calls it
+    """Collect from readers in range and carry to the server.
+
+    Without a command: run the hub, unless it runs already, and open its page.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from hub import settings
+    from hub.lock import is_running
+
+    if is_running(settings.load().data):
+        open_page()
+    else:
+        _start(_plain_line, 0, opens=True)
 
 
 @app.command()
@@ -153,6 +163,11 @@ def run(
     ] = 0,
 ) -> None:
     """Collect and carry until stopped."""
+    _start(_json_line if json_events else _plain_line, until_delivered)
+
+
+def _start(listener: Callable[[dict[str, Any]], None], until_delivered: int, opens: bool = False) -> None:
+    """Run the hub until stopped; with `opens`, show its page in a browser once it is served."""
     from hub import database, service, settings
 
     chosen = settings.load()
@@ -161,8 +176,31 @@ def run(
         logbook.to_file(log_path(chosen.data))
     except OSError as error:  # a full disk must not keep the hub from delivering, which makes room
         _complain(f"The log cannot be written ({error.strerror}); the hub runs without one.")
-    listener = _json_line if json_events else _plain_line
-    asyncio.run(service.run(chosen, [listener], until_delivered))
+
+    def opening(event: dict[str, Any]) -> None:
+        if event["event"] == "page":
+            open_page()
+
+    asyncio.run(service.run(chosen, [listener, *([opening] if opens else [])], until_delivered))
+
+
+@app.command("open")
+def open_page(
+    link_only: Annotated[bool, typer.Option("--link", help="Print the link instead of opening a browser.")] = False,
+) -> None:
+    """Open the page of the hub that runs on this laptop."""
+    import webbrowser
+
+    from hub import settings
+    from hub.lock import is_running
+    from hub.page.access import new_link
+
+    folder = settings.load().data
+    link = new_link(folder) if is_running(folder) else None
+    if link is None:
+        raise HubError("No hub with a page is running here. Start it: doorstep hub.", "not-running")
+    if link_only or not webbrowser.open(link):
+        print(f"Open this link in a browser on this laptop within two minutes; it works once:\n{link}")
 
 
 @app.command()

@@ -18,6 +18,8 @@ from hub.credentials import Enrolment
 from hub.errors import DiskFull, StoreDamaged, StoreError, StoreReadOnly
 from hub.events import Events
 from hub.lock import FolderLock
+from hub.page.live import Live
+from hub.page.serving import serve
 from hub.radio import Radio
 from hub.settings import HubSettings
 from hub.store import Store
@@ -75,7 +77,12 @@ async def _run_once(
         hub_id = bytes.fromhex(enrolment.hub_id)
         await writer(Store.adopt, hub_id)
         events = Events(writer, clock)
-        events.listeners += listeners
+        live = Live()
+        events.listeners += [*listeners, live]
+
+        async def page() -> None:
+            await serve(settings.data, live, settings.page_port, lambda: events.emit("page"))
+
         async with web.client() as http:
             courier = Courier(enrolment, key, writer, events, clock, http, settings.poll)
             collector = Collector(writer, events, clock, hub_id, settings.watchdog)
@@ -89,6 +96,7 @@ async def _run_once(
                 _kept_up(events, "courier", courier.run),
                 _kept_up(events, "scan", visits.scan),
                 _kept_up(events, "visits", visits.run),
+                *([_kept_up(events, "page", page)] if settings.page else ()),
                 _kept_up(events, "prune", lambda: _prune(writer, clock, settings.keep_days)),
                 _until_settled(visits, events, until_delivered, stop),
             )

@@ -22,6 +22,8 @@ class HubSettings(BaseSettings):
     watchdog: float = Field(10, gt=0, le=300, description="how long a transfer may stand still")
     revisit: float = Field(600, gt=0, description="how long a reader in range is left alone when it has no work")
     poll: float = Field(60, gt=0, description="how often the server is asked when there is nothing to send")
+    page: bool = Field(True, description="whether the operator's page is served, on this machine only")
+    page_port: int = Field(0, ge=0, le=65535, description="the page's port; 0, or one that is taken: any that is free")
     keep_days: int = Field(30, ge=1, description="days that delivered records are kept")
 
 

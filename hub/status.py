@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from hub import cbor, credentials, database
+from hub.advice import headline
 from hub.errors import NotEnrolled
 from hub.lock import is_running
 from hub.problems import KINDS, say
 
 _READERS = """
     SELECT reader_id, name, firmware, battery, flags, rssi, next, released, stored, delivered, waiting, undelivered,
-    kept,
+    kept, clock_source,
         seen_ms, visited_ms, collected_ms, delivered_ms,
         (SELECT max(expiry) FROM tickets WHERE tickets.reader_id = readers.reader_id),
         (SELECT number FROM receipts WHERE receipts.reader_id = readers.reader_id AND by_file)
@@ -54,31 +55,15 @@ def read(folder: Path) -> dict[str, Any]:
             connection.close()
     if enrolment is None:
         status["problems"].insert(0, _problem("not-enrolled", "", "", None, None, 1))
-    status["sentence"] = sentence(status)
+    top = headline(status)
+    status["sentence"] = f"{top.text} {top.detail}".strip()
     return status
-
-
-def sentence(status: dict[str, Any]) -> str:
-    """One sentence for the person in front of the laptop."""
-    if status["hub"] is None:
-        return "Not enrolled with a server."
-    readers, there = status["readers"], status["on_readers"]
-    here = status["undelivered"] + status["carried"]
-    if not readers and not here:
-        return "No reader has been seen yet."
-    if here and there:
-        return f"{_records(here)} not delivered yet, and {_records(there)} still on readers."
-    if here:
-        return f"{_records(here)} not delivered yet."
-    if there:
-        return f"{_records(there)} still on readers."
-    return "Everything collected is delivered. Safe to close."
 
 
 def _fill(status: dict[str, Any], connection: Any) -> None:
     for row in connection.execute(_READERS):
-        (reader_id, name, firmware, battery, flags, rssi, next, released, stored, delivered, waiting, undelivered, kept,
-         seen, visited, collected, delivered_ms, expiry, filed) = row  # fmt: skip
+        (reader_id, name, firmware, battery, flags, rssi, next, released, stored, delivered, waiting, undelivered,
+         kept, clock, seen, visited, collected, delivered_ms, expiry, filed) = row  # fmt: skip
         on_reader = max(0, (next or 1) - 1 - max(stored, released))  # what was released went by another hub
         status["readers"].append(
             {
@@ -95,6 +80,7 @@ def _fill(status: dict[str, Any], connection: Any) -> None:
                 "undelivered": undelivered,
                 "released": released,
                 "kept": kept,
+                "clock": clock,
                 "seen": _when(seen),
                 "visited": _when(visited),
                 "collected": _when(collected),
@@ -124,10 +110,6 @@ def _problem(
         "code": code, "subject": subject, "sentence": said, "next_step": kind.next_step,
         "since": _when(since_ms), "last": _when(last_ms), "count": count,
     }  # fmt: skip
-
-
-def _records(count: int) -> str:
-    return "1 record is" if count == 1 else f"{count} records are"
 
 
 def _when(ms: int | None) -> str | None:

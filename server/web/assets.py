@@ -1,8 +1,8 @@
 """Copies the front-end files that the pages need from node_modules into static/vendor, without fonts or foreign hosts.
 
-Run as `python -m server.web.assets` after `npm ci`. nhsuk-frontend's style sheet asks a foreign host for a typeface
-that only the National Health Service may use; both the request and the name are taken out here, so that Arial is what a
-page is drawn in and nothing leaves the server that serves it.
+Run as `python -m server.web.assets [FOLDER ...]` after `npm ci`. nhsuk-frontend's style sheet asks a foreign host for a
+typeface that only the National Health Service may use; both the request and the name are taken out here, so that Arial
+is what a page is drawn in and nothing leaves the server that serves it.
 """
 
 import hashlib
@@ -92,9 +92,10 @@ def address(name: str) -> str:
     return f"/static/{name}?v={hashlib.sha256(content).hexdigest()[:16]}"
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
+    """Fill our own folder, and each that is named: the hub's page is drawn with the same files."""
     try:
-        written = copy()
+        written = [file for vendor in (VENDOR, *map(Path, arguments)) for file in copy(vendor=vendor)]
     except (AssetsMissingError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -103,4 +104,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

@@ -144,7 +144,7 @@ def test_enrolling_and_the_status_of_what_is_held_and_delivered(tmp_path):
     assert (reader["stored"], reader["delivered"], reader["undelivered"], reader["on_reader"]) == (5, 3, 2, 3)
     assert reader["visited"] is None
     assert reader["seen"] == "2023-11-14T22:13:20Z"
-    assert status["sentence"] == "2 records are not delivered yet, and 3 records are still on readers."
+    assert status["sentence"] == "Doorstep is not running; 5 records wait here and on readers. Run: doorstep hub."
     assert status["problems"][0]["code"] == "reader-battery"
     assert status["running"] is False
     plain = doorstep(tmp_path, "hub", "status")

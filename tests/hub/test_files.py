@@ -114,7 +114,7 @@ async def test_a_hub_without_a_network_gets_its_receipts_by_file_and_only_what_t
     assert reader.released == 7
     shown = status.read(folder)
     assert (shown["undelivered"], shown["readers"][0]["delivered"], shown["waiting"]) == (0, 7, 0)
-    assert shown["sentence"] == "Everything collected is delivered. Safe to close."
+    assert shown["sentence"] == "Safe to close. Everything collected is delivered."
     assert [e["number"] for e in told if e["event"] == "delivered"] == [7]
     assert export.export(folder, tmp_path / "third").records == 0
 
@@ -156,7 +156,7 @@ def test_records_of_another_hub_are_carried_beside_our_own_and_offered_once(tmp_
     store.close()
     shown = status.read(b)
     assert shown["carried"] == 6
-    assert shown["sentence"].startswith("9 records are not delivered yet")
+    assert shown["sentence"].startswith("Doorstep is not running; 9 records wait here.")
     assert export.export(b, tmp_path / "on").records == 9, "and goes on from here by file again"
 
 

@@ -1,0 +1,330 @@
+"""The operator's page: what it says of every state, who it lets in, and what it serves, over a real socket."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import stat
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from model_reader import chain_of
+from test_store import AT, READER
+
+from hub import advice, credentials
+from hub.advice import Progress
+from hub.credentials import Enrolment
+from hub.exchange import Receipt, Reply
+from hub.lock import FolderLock
+from hub.page import words
+from hub.page.access import KEY_FILE, KEY_S, Access, new_link
+from hub.page.live import Live
+from hub.page.serving import serve
+from hub.page.view import view
+from hub.problems import KINDS, say
+from hub.sealed import read_record
+from hub.store import Store
+from reader import wire
+
+NOW = datetime(2026, 8, 6, 17, 30, tzinfo=UTC)
+
+
+def reader(**said):
+    base = {
+        "id": "0011223344556677", "name": "Reader 7", "firmware": "1.0.0", "battery": 80, "flags": 0, "rssi": -60,
+        "on_reader": 0, "stored": 5, "delivered": 5, "waiting": 0, "undelivered": 0, "released": 5, "kept": 5,
+        "clock": wire.CLOCK_HUB, "seen": NOW.isoformat(), "visited": None, "collected": None, "delivered_at": None,
+        "receipt_by_file": None, "ticket_until": None, "ticket_expired": False,
+    }  # fmt: skip
+    return {**base, **said}
+
+
+def problem(code, subject="", detail="", since=NOW):
+    return {
+        "code": code, "subject": subject, "sentence": say(code, subject, detail), "next_step": KINDS[code].next_step,
+        "since": since.isoformat(), "last": since.isoformat(), "count": 1,
+    }  # fmt: skip
+
+
+def state(*readers, problems=(), **said):
+    base = {
+        "hub": "aa" * 8, "name": "Village hall", "server": "https://doorstep.example", "running": True,
+        "exchanged": None, "carried": 0, "evidence": 0,
+        "waiting": sum(one["waiting"] for one in readers),
+        "undelivered": sum(one["undelivered"] for one in readers),
+        "on_readers": sum(one["on_reader"] for one in readers),
+        "readers": list(readers), "problems": list(problems),
+    }  # fmt: skip
+    return {**base, **said}
+
+
+@pytest.mark.parametrize(
+    ("found", "collecting", "said"),
+    [
+        (state(reader()), {}, ("safe", "Safe to close.")),
+        (state(), {}, ("wait", "No reader has been seen yet.")),
+        (state(reader(undelivered=118), problems=[problem("server-unreachable")]), {},
+         ("wait", "118 records wait for a network.")),
+        (state(reader(undelivered=1), problems=[problem("certificate")]), {},
+         ("wait", "1 record waits for a network.")),
+        (state(reader(undelivered=118)), {}, ("busy", "118 records are not delivered yet.")),
+        (state(reader(undelivered=2), problems=[problem("server-refused")]), {},
+         ("act", "2 records wait here: the server does not accept this laptop.")),
+        (state(reader(on_reader=9)), {"aa": Progress(10, 50, 31.0), "bb": Progress(1, 2, 12.0)},
+         ("busy", "Collecting from 2 readers, 40 s left.")),
+        (state(reader(on_reader=9)), {"aa": Progress(0, 50)}, ("busy", "Collecting from 1 reader.")),
+        (state(reader(), problems=[problem("reader-battery", "0011223344556677")]), {},
+         ("act", "Reader 7 needs charging.")),
+        (state(reader(on_reader=3)), {}, ("wait", "3 records are still on Reader 7.")),
+        (state(reader(undelivered=3), carried=1, problems=[problem("adapter-off")]), {},
+         ("act", "Bluetooth is switched off.")),
+        (state(reader(undelivered=3), problems=[problem("disk-full")]), {},
+         ("act", "The disk is full. Nothing more is taken from readers until there is room.")),
+        (state(reader(undelivered=3), running=False), {}, ("act", "Doorstep is not running; 3 records wait here.")),
+        (state(carried=4), {}, ("busy", "4 records are not delivered yet.")),
+    ],
+)  # fmt: skip
+def test_one_sentence_says_what_matters_most(found, collecting, said):
+    top = advice.headline(found, collecting)
+    assert (top.state, top.text) == said
+    assert top.text.endswith(".")
+
+
+def test_safe_is_never_said_while_anything_is_not_delivered():
+    for one in (reader(undelivered=1), reader(on_reader=1)):
+        for problems in ([], [problem(code) for code in KINDS]):
+            assert advice.headline(state(one, problems=problems)).state != "safe"
+    assert advice.headline(state(reader(), carried=1)).state != "safe"
+    for code in ("no-adapter", "store-read-only", "radio-failed", "no-permission"):
+        assert advice.headline(state(reader(), problems=[problem(code)])).state == "act"
+
+
+@pytest.mark.parametrize(
+    ("one", "near", "busy", "said"),
+    [
+        (reader(), True, False, "Nothing to do."),
+        (reader(on_reader=3), True, False, "Keep it near: it is collected next."),
+        (reader(on_reader=3), False, False, "Bring it near, to collect what it holds."),
+        (reader(on_reader=3), True, True, "Keep it near until everything is collected."),
+        (reader(released=2), False, False, "Bring it near once more, to give it its receipt."),
+        (reader(undelivered=3), False, False, "Nothing to do: what it held is here and waits for the server."),
+    ],
+)
+def test_each_reader_says_what_to_do_with_it(one, near, busy, said):
+    assert advice.todo(state(one), one, near, busy) == said
+
+
+def test_a_readers_problem_is_what_to_do_with_it():
+    found = state(reader(), problems=[problem("reader-forked", "0011223344556677")])
+    assert advice.todo(found, found["readers"][0], True, True) == KINDS["reader-forked"].next_step
+    shown = view(found, {}, frozenset(), NOW)
+    assert shown.troubles == ()
+    assert [one.code for one in shown.cards[0].troubles] == ["reader-forked"]
+    assert shown.cards[0].tag == "Needs you"
+
+
+def test_what_was_never_says_never_and_what_is_unknown_says_so():
+    one = reader(delivered=0, stored=0, released=0, battery=None, rssi=None, firmware="", clock=None, seen=None)
+    facts = {fact.name: fact.value for fact in view(state(one), {}, frozenset(), NOW).cards[0].facts}
+    assert facts["Last seen"] == facts["Last collected from"] == facts["Delivered, by the server’s receipt"] == "Never"
+    assert facts["Battery"] == facts["Clock"] == facts["Firmware"] == "Not known"
+    assert facts["Signal"] == "Out of range"
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (timedelta(seconds=3), "Just now"),
+        (timedelta(hours=1), "Today at 4:30pm"),
+        (timedelta(hours=5, minutes=30), "Today at midday"),
+        (timedelta(hours=24, minutes=30), "Yesterday at 5pm"),
+        (timedelta(days=400), "2 July 2025 at 5:30pm"),
+        (timedelta(hours=-3), "Today at 8:30pm"),
+    ],
+)
+def test_times_are_said_as_people_say_them(before, said):
+    assert words.when((NOW - before).isoformat(), NOW) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.2, "10 s"), (31, "40 s"), (90, "90 s"), (91, "2 minutes"), (9000, "3 hours")]
+)
+def test_what_is_left_is_rounded_up(seconds, said):
+    assert advice.span(seconds) == said
+
+
+async def test_live_tells_progress_and_a_pace_only_once_there_is_one():
+    live = Live()
+    live({"event": "visiting", "reader": "aa", "why": "records"})
+    assert live.collecting({"aa": 30}) == {"aa": Progress(0, 30, None)}
+    live({"event": "collected", "reader": "aa", "count": 10, "stored": 10})
+    found = live.collecting({"aa": 20})["aa"]
+    assert (found.done, found.total) == (10, 30)
+    version = live.version
+    live({"event": "left", "reader": "aa", "collected": 10, "fault": None})
+    assert live.collecting({"aa": 20}) == {}
+    await asyncio.wait_for(live.changed(version, 60), 5)
+    assert advice.seconds_left(10, 30, 5.0) == 10.0
+    assert advice.seconds_left(0, 30, 5.0) is None
+
+
+# Who is let in ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path):
+    store = Store(tmp_path)
+    store.keep_records(READER, [read_record(sealed) for sealed in chain_of(READER, 5)], 1_700_000_000_000)
+    store.saw(READER, "<b>Reader</b>", -60, 9, 0, 0, 1_700_000_000_000)
+    store.apply([], [], Reply(1, b"epoch--1", (), (Receipt(READER, 3, b"r"),), (), ()), AT)
+    store.close()
+    credentials.save(tmp_path, Enrolment("aa" * 8, "Hall", "https://x.example", "", ""), credentials.new_key())
+    with FolderLock(tmp_path):
+        yield tmp_path
+
+
+@contextlib.asynccontextmanager
+async def served(folder, live=None):
+    """The page over a real socket; gives its address."""
+    there = asyncio.Event()
+    task = asyncio.create_task(serve(folder, live or Live(), 0, there.set))
+    try:
+        async with asyncio.timeout(20):
+            await there.wait()
+        yield json.loads((folder / "page.json").read_text())["address"]
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert not (folder / "page.json").exists()
+
+
+@contextlib.asynccontextmanager
+async def browser(folder, address):
+    async with httpx.AsyncClient(base_url=address, timeout=20) as http:
+        answer = await http.get(new_link(folder))
+        assert answer.status_code == 303
+        yield http
+
+
+async def test_only_a_link_made_here_opens_the_page_and_only_once(folder):
+    async with served(folder) as address, httpx.AsyncClient(base_url=address) as http:
+        closed = await http.get("/")
+        assert closed.status_code == 401
+        assert "doorstep hub open" in closed.text
+        assert (await http.get("/live")).status_code == 401
+        link = new_link(folder)
+        assert stat.S_IMODE((folder / KEY_FILE).stat().st_mode) == 0o600
+        wrong = await http.get(link[:-1] + ("A" if link[-1] != "A" else "B"))
+        assert wrong.status_code == 403
+        opened = await http.get(link)
+        assert (opened.status_code, opened.headers["location"]) == (303, "/")
+        assert re.search(r"HttpOnly; Path=/; SameSite=strict", opened.headers["set-cookie"])
+        assert not (folder / KEY_FILE).exists()
+        async with httpx.AsyncClient(base_url=address) as other:
+            assert (await other.get(link)).status_code == 403
+            assert (await other.get("/open?key=")).status_code == 403
+            assert (
+                await other.get("/", headers={"Cookie": f"doorstep-hub-{address[-5:]}=x; a=\x7f"})
+            ).status_code == 401
+        shown = await http.get("/")
+        assert shown.status_code == 200
+        assert "&lt;b&gt;Reader&lt;/b&gt;" in shown.text
+        assert "default-src 'none'" in shown.headers["content-security-policy"]
+        assert shown.headers["cache-control"] == "no-store"
+
+
+def test_a_link_grows_old(folder):
+    access = Access(folder, 4711)
+    access.announce()
+    link = new_link(folder)
+    old = time.time() - KEY_S - 1
+    os.utime(folder / KEY_FILE, (old, old))
+    assert access.open(link.partition("key=")[2]) is None
+    assert access.open(new_link(folder).partition("key=")[2]) is not None
+    access.withdraw()
+    assert new_link(folder) is None
+
+
+async def test_another_site_or_name_gets_nothing(folder):
+    async with served(folder) as address, browser(folder, address) as http:
+        assert (await http.get("/")).status_code == 200
+        for headers in (
+            {"Host": "doorstep.example"},
+            {"Host": f"localhost:{address.rpartition(':')[2]}"},
+            {"Origin": "https://evil.example"},
+            {"Origin": "null"},
+            {"Sec-Fetch-Site": "cross-site"},
+        ):
+            assert (await http.get("/", headers=headers)).status_code == 403, headers
+        assert (await http.post("/")).status_code == 403
+        assert (await http.post("/", headers={"Origin": address})).status_code == 405
+
+
+async def test_the_page_listens_to_this_machine_alone(folder):
+    async with served(folder) as address:
+        port = int(address.rpartition(":")[2])
+        sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        listening = [local for _, local, _, how, *_ in sockets if how == "0A"]
+        assert f"0100007F:{port:04X}" in listening
+        assert f"00000000:{port:04X}" not in listening
+
+
+async def test_what_happens_is_told_at_once(folder):
+    live = Live()
+    async with (
+        served(folder, live) as address,
+        browser(folder, address) as http,
+        http.stream("GET", "/live") as stream,
+        asyncio.timeout(20),
+    ):
+        lines = stream.aiter_lines()
+        assert set(await _events(lines, 2)) == {"headline", "readers"}
+        store = Store(folder)
+        store.raise_problem("disk-full", "", "", 1_700_000_000_000)
+        store.close()
+        live({"event": "problem", "code": "disk-full"})
+        assert "The disk is full." in (await _events(lines, 1))["headline"]
+
+
+async def _events(lines, count):
+    found, name, content = {}, "", ""
+    async for line in lines:
+        if line.startswith("event: "):
+            name = line[7:]
+        elif line.startswith("data: "):
+            content += line[6:]
+        elif name:
+            found[name], name, content = content, "", ""
+            if len(found) == count:
+                return found
+    raise AssertionError("the stream ended")
+
+
+async def test_a_stream_ends_with_the_hub(folder):
+    stopped = asyncio.Event()
+
+    async def follow(http):
+        async with http.stream("GET", "/live") as stream:
+            async for _ in stream.aiter_lines():
+                stopped.set()
+
+    async with served(folder) as address, browser(folder, address) as http:
+        following = asyncio.create_task(follow(http))
+        async with asyncio.timeout(20):
+            await stopped.wait()
+    async with asyncio.timeout(20):
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_a_database_that_cannot_be_read_is_said_and_not_a_trace(folder):
+    async with served(folder) as address, browser(folder, address) as http:
+        (folder / "hub.sqlite3").write_bytes(b"nonsense" * 1000)
+        (folder / "hub.sqlite3-wal").unlink(missing_ok=True)
+        answer = await http.get("/")
+        assert answer.status_code == 503
+        assert "damaged" in answer.text
+        assert "<code>store-damaged</code>" in answer.text
