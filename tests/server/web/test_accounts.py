@@ -52,9 +52,11 @@ def test_a_person_sets_up_a_second_factor_and_signs_in_with_it(
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("button", name="Go on").click()
     expect(page.get_by_role("alert")).to_contain_text("Enter the code that your app shows")
+    page.wait_for_load_state()  # the error summary takes the focus once it is
     page.get_by_label("Code", exact=True).fill("wrong")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("The code is not right")
+    page.wait_for_load_state()  # the error summary takes the focus once it is
     page.get_by_label("Code", exact=True).fill(code(secret))
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Worklist", level=1).wait_for()
@@ -94,6 +96,7 @@ def test_an_administrator_adds_somebody_by_keyboard_and_what_was_typed_stays(
     expect(page.get_by_label("Email address", exact=True)).to_have_value("not an address")
     expect(page.get_by_label("Clinical lead")).to_be_checked()
     expect(page.get_by_label("First password", exact=True)).to_have_value("")
+    page.wait_for_load_state()  # the error summary takes the focus once it is
     page.get_by_label("Email address", exact=True).fill(f"robin-{organisation.id.hex}@example.org")
     page.get_by_label("First password", exact=True).fill("gravel pudding window")
     page.keyboard.press("Enter")

@@ -50,6 +50,7 @@ def test_an_operator_breaks_the_glass_by_keyboard_reads_and_ends_it(
     expect(page.get_by_role("listitem").filter(has_text="Robin Privacy, the privacy lead, is told")).to_be_visible()
     page.get_by_role("button", name="Read patients’ data for 60 minutes").press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("Say why you need it")
+    page.wait_for_load_state()  # the error summary takes the focus once it is
     page.get_by_label("Why do you need it?").focus()
     page.keyboard.type("No clinician can be reached")
     page.keyboard.press("Tab")

@@ -119,6 +119,7 @@ def test_by_keyboard_alone(waiting: Organisation, sign_in: SignIn) -> None:
     page = sign_in(waiting)
     open_result(page, "P-2")
     for name, note in (("Acknowledge", ""), ("Plan what to do", "Call tomorrow at 9am")):
+        page.wait_for_load_state()  # a page that is still loading may take the focus away again
         page.get_by_role("button", name=name, exact=True).focus()
         page.keyboard.press("Space" if note else "Enter")
         if note:

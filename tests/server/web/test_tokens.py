@@ -25,6 +25,7 @@ def test_a_person_makes_a_token_that_works_until_they_revoke_it(
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("Choose at least one thing")
     expect(page.get_by_label("Which program is it for?")).to_have_value("Weekly report")
+    page.wait_for_load_state()  # the error summary takes the focus once it is
     page.get_by_label("See the board").focus()
     page.keyboard.press("Space")
     page.keyboard.press("Enter")
