@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hub import status
 from hub.advice import Headline
 from hub.errors import StoreError
-from hub.page import assets
+from hub.page import assets, words
 from hub.page.access import Access
 from hub.page.live import Live
 from hub.page.view import View, view
@@ -59,10 +59,11 @@ class Page:
 
     async def home(self, _request: Request) -> Response:
         """The page, whole and current, for a browser with or without scripts."""
-        return rendered("home.jinja", view=await self._view())
+        return rendered("home.jinja", view=await self._view(), as_of=as_of())
 
     async def live(self, _request: Request) -> Response:
-        """Server-sent events: `headline` and `readers`, each the new content of its part, when it changed."""
+        """Server-sent events: `headline` and `readers`, each the new content of its part, when it changed; and `alive`
+        at least every `_AGES_S`, by which the page knows that it is not old."""
         return StreamingResponse(self._events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     async def _events(self) -> AsyncIterator[str]:
@@ -73,6 +74,7 @@ class Page:
                 if said.get(name) != content:
                     said[name] = content
                     yield event(name, content)
+            yield event("alive", as_of())
             await self._live.changed(version, _AGES_S)
             await asyncio.sleep(_PACE_S)  # what comes meanwhile is told in one
 
@@ -87,6 +89,7 @@ class Page:
 
     async def _view(self) -> View:
         found: dict[str, Any] = await asyncio.to_thread(status.read, self._folder)
+        found["problems"] += self._live.unstored(found["problems"])
         on_readers = {reader["id"]: reader["on_reader"] for reader in found["readers"]}
         now = datetime.now().astimezone()
         return view(found, self._live.collecting(on_readers), self._live.visiting(), now)
@@ -142,6 +145,12 @@ def rendered(template: str, status_code: int = 200, **context: Any) -> HTMLRespo
 
 def _part(name: str, shown: Any) -> str:
     return assets.environment().get_template(f"parts/{name}.jinja").render(view=shown)
+
+
+def as_of() -> str:
+    """When the page was made, in words."""
+    now = datetime.now().astimezone()
+    return f"As of {words.time(now)} on {words.date(now)}"
 
 
 def event(name: str, content: str) -> str:

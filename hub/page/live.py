@@ -22,6 +22,7 @@ class Live:
     def __init__(self) -> None:
         self.version = 0
         self._visits: dict[str, _Visit] = {}
+        self._standing: dict[tuple[str, str], dict[str, Any]] = {}
         self._changed = asyncio.Event()
 
     def __call__(self, event: dict[str, Any]) -> None:
@@ -35,6 +36,10 @@ class Live:
                 visit.stored = event["stored"]
             case "left":
                 self._visits.pop(reader, None)
+            case "problem":
+                self._standing[event["code"], event["subject"]] = event
+            case "solved":
+                self._standing.pop((event["code"], event["subject"]), None)
             case _:
                 pass
         if event["event"] not in _QUIET:
@@ -57,6 +62,17 @@ class Live:
                     visit.taken, total, seconds_left(visit.taken, total, now_s - visit.began_s) if left else 0.0
                 )
         return found
+
+    def unstored(self, stored: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The problems that stand and are not among those `stored`: a full disk takes no note of itself."""
+        known = {(problem["code"], problem["subject"]) for problem in stored}
+        return [
+            {
+                "code": code, "subject": subject, "sentence": told["sentence"], "next_step": told["next_step"],
+                "since": told["time"], "last": told["time"], "count": 1,
+            }
+            for (code, subject), told in self._standing.items() if (code, subject) not in known
+        ]  # fmt: skip
 
     def visiting(self) -> frozenset[str]:
         """The readers that are connected or being connected to."""

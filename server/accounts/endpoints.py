@@ -176,6 +176,7 @@ async def _form(
         summary=summary,
         signed_out=signed_out,
         providers=[(label, landing.provider_page(name, wanted)) for name, label in listed],
+        more_providers=len(listed) == providers.LISTED_MAX,
     )
     if key is None:
         cookies.set_form_key(response, settings, made)

@@ -23,7 +23,7 @@ class Pages:
         context = await self._browser.new_context(base_url=self._address, viewport=_DESKTOP)
         self._contexts.append(context)
         page = await context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(30_000)
         page.on("console", self._note)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         await page.goto("/sign-in")

@@ -72,10 +72,10 @@ def real_provider(running: Running) -> Iterator[RealProvider]:
         process.stdout.close()
 
 
-def set_provider(organisation: Organisation, issuer: str, name: str, **changes: Any) -> None:
-    """Let the organisation's people sign in there."""
+def set_provider(organisation: Organisation, issuer: str, name: str, *, listed: bool = False, **changes: Any) -> None:
+    """Let the organisation's people sign in there. The sign-in page is shared and bounded, so few tests are listed."""
     running = organisation.running
-    wanted = Wanted(name, f"Provider of {name}", issuer, name, SECRET, **changes)
+    wanted = Wanted(name, f"Provider of {name}", issuer, name, SECRET, listed=listed, **changes)
 
     async def work() -> None:
         async with tenancy.transaction(running.app.state.doorstep.sessions, organisation.id) as session:

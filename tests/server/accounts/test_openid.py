@@ -19,7 +19,7 @@ import pytest
 from joserfc.jwk import RSAKey
 
 from server.hubs.throttle import network
-from server.openid import attempts, id_token, provider, secrecy
+from server.openid import attempts, id_token, provider, repository, secrecy
 from tests.server.accounts import openid
 from tests.server.accounts.openid import Lying, RealProvider, a_browser, at_provider, begun, code_of, through_provider
 from tests.server.accounts.people import browser_of, code, enrol, made, post
@@ -566,11 +566,15 @@ def test_the_client_secret_is_stored_under_the_master_key_and_opens_for_its_own_
 
 
 def test_a_provider_that_is_not_listed_is_not_on_the_sign_in_page_and_opens_by_its_address(
-    running: Running, organisation: Organisation, real: RealProvider
+    running: Running, organisation: Organisation, real: RealProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = real.name()
-    openid.set_provider(organisation, real.issuer, name, listed=False)
+    openid.set_provider(organisation, real.issuer, name, listed=True)
     with a_browser(running) as client:
+        assert name in client.get("/sign-in").text
+        monkeypatch.setattr(repository, "LISTED_MAX", 1)
+        assert "Not every place of work is shown." in client.get("/sign-in").text
+        openid.set_provider(organisation, real.issuer, name, listed=False)
         assert name not in client.get("/sign-in").text
         assert begun(client, name)["client_id"] == name
         assert client.get("/sign-in/with/nobody-here").status_code == 404

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.server.conftest import Database
 from tests.server.running import Organisation, Running, run
@@ -23,6 +23,9 @@ _ARGUMENTS = [
 ]
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
+
+PATIENCE_MS = 30_000  # of a machine with other work: no test measures how long a page takes
+expect.set_options(timeout=PATIENCE_MS)
 
 SignIn = Callable[..., Page]
 
@@ -91,7 +94,7 @@ def sign_in(chromium: Browser, running: Running) -> Iterator[SignIn]:
         context = chromium.new_context(base_url=running.url, **{"viewport": DESKTOP, **options})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("console", note)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto("/sign-in")

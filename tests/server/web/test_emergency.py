@@ -115,11 +115,11 @@ def test_a_person_signs_in_at_the_provider_and_gives_the_local_code(
 ) -> None:
     secret, _ = enrol(browser_of(organisation, organisation.email))
     name = real.name()
-    openid.set_provider(organisation, real.issuer, name)
+    openid.set_provider(organisation, real.issuer, name, listed=True)
     context = chromium.new_context(base_url=running.url, viewport=DESKTOP, java_script_enabled=script)
     try:
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(30_000)
         page.goto("/quarantine")
         if script:
             assert axe(page) == []
