@@ -93,7 +93,7 @@ def seconds_left(done: int, total: int, elapsed_s: float) -> float | None:
 
 def _waiting(here: int, problems: Mapping[str, Any]) -> Headline:
     records = "1 record waits" if here == 1 else f"{here:,} records wait"
-    closing = "They are kept on this laptop: you may close the lid. They go when it is open and has a network."
+    closing = "All is kept on this laptop: you may close the lid. It goes when the lid is open and there is a network."
     refused = _first(problems, _REFUSED)
     if refused is not None:
         return Headline(
@@ -135,7 +135,7 @@ def span(seconds: float) -> str:
 
 
 def _closing(there: int) -> str:
-    return "They are safe there. Bring the readers near to collect them." if there else "Everything is delivered."
+    return "All is safe there. Bring the readers near to collect it." if there else "Everything is delivered."
 
 
 def _names(readers: Iterable[Mapping[str, Any]]) -> str:

@@ -142,13 +142,22 @@ class Store:
     def saw(
         self, reader_id: bytes, name: str | None, rssi: int | None, next: int, released: int, flags: int, now_ms: int
     ) -> None:
-        """An advertisement: what it says is shown, never trusted."""
+        """An advertisement: what it says is shown, never trusted. It may have room for the start of the name only."""
         with transaction(self._db):
             self._know(reader_id)
             self._db.execute(
-                "UPDATE readers SET name = coalesce(?, name), rssi = ?, next = ?, released = ?, flags = ?, seen_ms = ?"
-                " WHERE reader_id = ?",
-                (name, rssi, next, released, flags, now_ms, reader_id),
+                "UPDATE readers SET name = iif(substr(name, 1, length(:name)) = :name, name, coalesce(:name, name)),"
+                " rssi = :rssi, next = :next, released = :released, flags = :flags, seen_ms = :seen"
+                " WHERE reader_id = :reader_id",
+                {
+                    "name": name,
+                    "rssi": rssi,
+                    "next": next,
+                    "released": released,
+                    "flags": flags,
+                    "seen": now_ms,
+                    "reader_id": reader_id,
+                },
             )
 
     def visited(self, state: ReaderState, at: Reading, uncertainty_ms: int) -> None:

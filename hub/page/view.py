@@ -1,5 +1,6 @@
 """What the page shows, made of the hub's state: a headline, problems, and a card for each reader. Pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ from hub.page import words
 from reader import wire
 
 NEAR_S = 45.0  # readers advertise each second or so, and their sightings are stored every half minute
+_ORDER = ("red", "blue", "yellow", "green", "grey")
 _CLOCKS = {
     wire.CLOCK_UNSET: "Not set",
     wire.CLOCK_RTC: "Kept by its own clock",
@@ -83,9 +85,17 @@ def view(
             for problem in status["problems"]
             if problem["subject"] not in readers and problem["sentence"] != top.text
         ),
-        cards=tuple(_card(status, reader, collecting, visiting, now) for reader in status["readers"]),
+        cards=tuple(
+            sorted((_card(status, reader, collecting, visiting, now) for reader in status["readers"]), key=_urgency)
+        ),
         carried=f"{words.count(status['carried'], 'record')} of another hub" if status["carried"] else "",
     )
+
+
+def _urgency(card: Card) -> tuple[int, bool, list[tuple[int, str]]]:
+    """Cards in the order in which a person needs them; within one, as people count: Reader 2 before Reader 10."""
+    counted = [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]{1,9})", card.name)]
+    return _ORDER.index(card.colour), not card.near, counted
 
 
 def _card(
@@ -152,7 +162,7 @@ def _bar(progress: Progress) -> Bar:
 
 
 def _trouble(problem: Mapping[str, Any], now: datetime) -> Trouble:
-    since = words.when(problem["since"], now) if problem["since"] else ""
+    since = _lower(words.when(problem["since"], now)) if problem["since"] else ""
     return Trouble(problem["sentence"], problem["next_step"], problem["code"], since)
 
 

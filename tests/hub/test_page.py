@@ -283,11 +283,20 @@ async def test_what_happens_is_told_at_once(folder):
     ):
         lines = stream.aiter_lines()
         assert set(await _events(lines, 2)) == {"headline", "readers"}
-        store = Store(folder)
-        store.raise_problem("disk-full", "", "", 1_700_000_000_000)
-        store.close()
-        live({"event": "problem", "code": "disk-full"})
-        assert "The disk is full." in (await _events(lines, 1))["headline"]
+        said = {"sentence": "The disk is full.", "next_step": "Delete files.", "time": NOW.isoformat()}
+        # Not in the database: a full disk takes no note of itself.
+        live({"event": "problem", "code": "disk-full", "subject": "", **said})
+        assert "The disk is full." in await _told(lines, "headline")
+        live({"event": "solved", "code": "disk-full", "subject": ""})
+        assert "The disk is full." not in await _told(lines, "headline")
+
+
+async def _told(lines, name):
+    """The next event of that name."""
+    while True:
+        found = await _events(lines, 1)
+        if name in found:
+            return found[name]
 
 
 async def _events(lines, count):
@@ -328,3 +337,13 @@ async def test_a_database_that_cannot_be_read_is_said_and_not_a_trace(folder):
         assert answer.status_code == 503
         assert "damaged" in answer.text
         assert "<code>store-damaged</code>" in answer.text
+
+
+def test_what_needs_a_person_comes_first_and_names_are_counted_as_people_do():
+    readers = [
+        reader(id="01", name="Reader 10"), reader(id="02", name="Reader 2"), reader(id="04", name="Reader 4"),
+        reader(id="03", name="Reader 3", on_reader=1), reader(id="05", name="Reader 5", delivered=0, stored=0),
+    ]  # fmt: skip
+    found = state(*readers, problems=[problem("reader-full", "04")])
+    cards = view(found, {}, frozenset(), NOW).cards
+    assert [card.name for card in cards] == ["Reader 4", "Reader 3", "Reader 2", "Reader 10", "Reader 5"]

@@ -251,3 +251,11 @@ def test_two_hubs_cannot_share_a_folder_and_a_killed_one_leaves_no_lock(tmp_path
     assert not is_running(tmp_path)
     with FolderLock(tmp_path):
         assert is_running(tmp_path)
+
+
+def test_an_advertisement_with_the_start_of_a_name_does_not_cut_the_name_that_is_known(tmp_path):
+    store = Store(tmp_path)
+    for said, known in (("Village", "Village"), (None, "Village"), ("Villa", "Village"), ("Clinic", "Clinic")):
+        store.saw(READER, said, -60, 1, 0, 0, 1)
+        assert store._one("SELECT name FROM readers WHERE reader_id = ?", READER) == (known,)
+    store.close()
