@@ -9,6 +9,7 @@ from hub import cbor, credentials, database
 from hub.errors import NotEnrolled
 from hub.lock import is_running
 from hub.problems import KINDS, say
+from hub.registration_queue import read_counts
 
 _READERS = """
     SELECT reader_id, name, firmware, battery, flags, rssi, next, released, stored, delivered, waiting, undelivered,
@@ -41,6 +42,7 @@ def read(folder: Path) -> dict[str, Any]:
         "on_readers": 0,
         "evidence": 0,
         "carried": 0,
+        "registrations": {"waiting": 0, "delivered": 0, "delivered_at": None, "aside": 0},
         "readers": [],
         "problems": [],
     }
@@ -64,6 +66,11 @@ def sentence(status: dict[str, Any]) -> str:
         return "Not enrolled with a server."
     readers, there = status["readers"], status["on_readers"]
     here = status["undelivered"] + status["carried"]
+    registrations = status["registrations"]["waiting"]
+    if registrations and not here and not there:
+        return (
+            f"{'1 registration waits' if registrations == 1 else f'{registrations} registrations wait'} for a network."
+        )
     if not readers and not here:
         return "No reader has been seen yet."
     if here and there:
@@ -111,6 +118,8 @@ def _fill(status: dict[str, Any], connection: Any) -> None:
     status["exchanged"] = _when(cbor.decode(row[0], 64)) if row else None
     status["carried"] = connection.execute(_CARRIED).fetchone()[0]
     status["evidence"] = connection.execute("SELECT count(*) FROM evidence").fetchone()[0]
+    counts = read_counts(connection)
+    status["registrations"] = counts | {"delivered_at": _when(counts.pop("delivered_ms"))}
     rows = connection.execute("SELECT code, subject, detail, since_ms, last_ms, count FROM problems ORDER BY since_ms")
     status["problems"] = [_problem(*row) for row in rows]
 
