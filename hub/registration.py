@@ -132,7 +132,8 @@ def seal(fields: Mapping[str, str], public_key: bytes, hub_id: bytes, made_ms: i
 async def register(writer: Writer, clock: Clock, fields: Mapping[str, str]) -> list[FieldError]:
     """Check a form, seal it and queue it durably; what is wrong with it, or nothing once it is on the disk, sealed.
 
-    Tell the courier to `wake` after it. Raises NoRegistrationKey until the server was heard once, QueueFull, StoreError.
+    Tell the courier to `wake` after it. Raises NoRegistrationKey until the server was heard once, QueueFull and
+    StoreError.
     """
     now = clock.read()
     time = estimated(now, await writer(Store.comparison))

@@ -1,4 +1,8 @@
-"""The organisations' registration keys: made at the first need, told to hubs, replaced; the one before opens 90 days."""
+"""The organisations' registration keys: made at the first need, told to hubs, and replaced.
+
+Each organisation has its own, so that nothing sealed for one opens at another, and one can be replaced alone. The key
+before opens for 90 days more.
+"""
 
 import os
 from datetime import datetime, timedelta

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession as PlainSession
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -40,9 +40,9 @@ def add_key(
     """Make it the organisation's key unless another did meanwhile; the public key that is in force."""
     values = {
         "key_id": key_id, "organisation_id": organisation_id, "public_key": public_key, "encrypted": encrypted,
-        "at": arrays.moment(at),
+        "at": at,
     }  # fmt: skip
-    direct.tell(connection, _ADD_KEY, values | {"at": at})
+    direct.tell(connection, _ADD_KEY, values)
     asked = direct.ask(connection, _CURRENT, {"organisation_id": organisation_id}, lambda rows: rows[0][0])
     return bytes(asked.result())
 
@@ -247,16 +247,25 @@ async def listed(session: AsyncSession, organisation_id: UUID, states: Sequence[
     return list((await PlainSession.execute(session, statement)).scalars())
 
 
+async def count_open(session: AsyncSession, organisation_id: UUID) -> int:
+    """How many wait for a person."""
+    statement = select(func.count()).where(
+        col(Registration.organisation_id) == organisation_id,
+        col(Registration.state).in_((Standing.UNDECIDED, Standing.QUARANTINED)),
+    )
+    return (await PlainSession.execute(session, statement)).scalar_one()
+
+
 async def find(session: AsyncSession, wanted: UUID) -> Registration | None:
     """One of the organisation that is entered, locked for this transaction."""
     statement = select(Registration).where(col(Registration.id) == wanted).with_for_update()
     return (await PlainSession.execute(session, statement)).scalar_one_or_none()
 
 
-async def of_person(session: AsyncSession, patient_id: UUID) -> list[Registration]:
-    """A person's registrations, the oldest first."""
+async def of_person(session: AsyncSession, ids: Sequence[UUID]) -> list[Registration]:
+    """The registrations of a person's entries, the oldest first."""
     statement = (
-        select(Registration).where(col(Registration.patient_id) == patient_id).order_by(col(Registration.received_at))
+        select(Registration).where(col(Registration.patient_id).in_(ids)).order_by(col(Registration.received_at))
     )
     return list((await PlainSession.execute(session, statement)).scalars())
 

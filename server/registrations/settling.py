@@ -53,7 +53,7 @@ async def settle_portion(sessions: Sessions, organisation_id: UUID) -> int:
 
 
 async def _settle(session: AsyncSession, row: Registration) -> None:
-    content = opening.read(row.content)
+    content = opening.read(row.content)  # what did not read was never held
     author = Author(row.organisation_id, Actor("hub", content.maker.hex()), hub_id=content.maker)
     await audit.record(
         session,
