@@ -46,10 +46,11 @@ def headline(status: Mapping[str, Any], collecting: Mapping[str, Progress] | Non
     if collecting:
         return Headline("busy", _collecting(collecting), "Keep the lid open and the readers near.")
     here, there = status["undelivered"] + status["carried"], status["on_readers"]
-    if (here or there) and not status["running"]:
-        return Headline("act", f"Doorstep is not running; {_left(here, there)}.", "Run: doorstep hub.")
-    if here:
-        return _waiting(here, problems)
+    forms = status["registrations"]["waiting"]
+    if (here or there or forms) and not status["running"]:
+        return Headline("act", f"Doorstep is not running; {_left(here, there, forms)}.", "Run: doorstep hub.")
+    if here or forms:
+        return _waiting(here, forms, problems)
     weak = [reader for reader in status["readers"] if _problem(problems_of(status, reader["id"]), "reader-battery")]
     if weak:
         names = _names(weak)
@@ -91,30 +92,32 @@ def seconds_left(done: int, total: int, elapsed_s: float) -> float | None:
     return (total - done) * elapsed_s / done
 
 
-def _waiting(here: int, problems: Mapping[str, Any]) -> Headline:
-    records = "1 record waits" if here == 1 else f"{here:,} records wait"
+def _waiting(here: int, forms: int, problems: Mapping[str, Any]) -> Headline:
+    what = f"{_counted(here, forms)} {'waits' if here + forms == 1 else 'wait'}"
     closing = "All is kept on this laptop: you may close the lid. It goes when the lid is open and there is a network."
     refused = _first(problems, _REFUSED)
     if refused is not None:
-        return Headline(
-            "act", f"{records} here: {_inner(problems[refused]['sentence'])}", problems[refused]["next_step"]
-        )
+        why = problems[refused]
+        return Headline("act", f"{what} here: {_inner(why['sentence'])}", why["next_step"])
     if _first(problems, _NO_WAY) == "server-busy":
-        return Headline("busy", f"{records} for the server, which is busy.", closing)
+        return Headline("busy", f"{what} for the server, which is busy.", closing)
     if _first(problems, _NO_WAY) is not None:
-        return Headline("wait", f"{records} for a network.", closing)
-    one = here == 1
+        return Headline("wait", f"{what} for a network.", closing)
     return Headline(
         "busy",
-        f"{here:,} {'record is' if one else 'records are'} not delivered yet.",
+        f"{_counted(here, forms)} {'is' if here + forms == 1 else 'are'} not delivered yet.",
         "Keep the lid open until the server has given its receipt.",
     )
 
 
-def _left(here: int, there: int) -> str:
-    records = "1 record waits" if here + there == 1 else f"{here + there:,} records wait"
-    where = " and ".join([*(["here"] if here else []), *(["on readers"] if there else [])])
-    return f"{records} {where}"
+def _counted(records: int, forms: int) -> str:
+    parts = [(records, "record"), (forms, "registration")]
+    return " and ".join(f"{number:,} {noun if number == 1 else noun + 's'}" for number, noun in parts if number)
+
+
+def _left(here: int, there: int, forms: int) -> str:
+    what = f"{_counted(here + there, forms)} {'waits' if here + there + forms == 1 else 'wait'}"
+    return what + " " + " and ".join([*(["here"] if here or forms else []), *(["on readers"] if there else [])])
 
 
 def _collecting(collecting: Mapping[str, Progress]) -> str:

@@ -303,6 +303,7 @@ _PLAIN: dict[str, str] = {
     "delivered": "Reader {reader}: delivered up to {number}, by the server's receipt.",
     "released": "Reader {reader}: holds the receipt for {number}.",
     "answered": "The server answered for {count} records.",
+    "registered": "The server answered for {count} registrations.",
     "epoch": "The server was restored from a backup; everything kept here is offered again.",
     "problem": "{sentence} {next_step}",
     "done": "Everything is delivered.",

@@ -19,6 +19,7 @@ from hub.credentials import Enrolment, assertion
 from hub.errors import HubError, Malformed
 from hub.events import Events
 from hub.exchange import Offer, Reply, Sighting
+from hub.registration_queue import Queued
 from hub.store import ASIDE as _ASIDE
 from hub.store import Store
 from hub.web import Answer, Unreachable
@@ -30,6 +31,7 @@ _log = logging.getLogger(__name__)
 BATCH_RECORDS = 500
 BATCH_BYTES = 4 * 1024 * 1024
 BATCH_SIGHTINGS = 400
+BATCH_REGISTRATIONS = 50
 TICKETS_NAMED = 160  # the header is one CBOR item of at most 512 items, and a ticket is three of them
 BACKOFF_FIRST_S = 1.0
 BACKOFF_CAP_S = 300.0
@@ -64,6 +66,7 @@ class Failed(HubError):
 class _Batch:
     offers: Sequence[Offer]
     sighting_ids: Sequence[int]
+    registrations: Sequence[Queued]
     body: bytes
 
 
@@ -90,6 +93,7 @@ class Courier:
         self._token: tuple[str, float] | None = None
         self._skew_ms = 0
         self._offers_max, self._sightings_max = BATCH_RECORDS, BATCH_SIGHTINGS
+        self._registrations_max = BATCH_REGISTRATIONS
 
     def on_applied(self, applied: Callable[[], None]) -> None:
         """`applied` is called after each answer that was taken."""
@@ -124,18 +128,24 @@ class Courier:
         if answer.status in (400, 413) and answer.problem_code():
             await self._narrow(batch, answer.problem_code() or "")
             return True
-        reply = self._read(answer, batch.offers)
+        reply = self._read(answer, batch)
         half = max(0, after.steady_ms - before.steady_ms) // 2
         middle = Reading(before.wall_ms + half, before.steady_ms + half, before.boot)
         comparison = Comparison(reply.now_ms, middle, half + 1)
         known = await self._writer(Store.epoch)
-        moved = await self._writer(Store.apply, batch.offers, batch.sighting_ids, reply, comparison)
+        moved = await self._writer(
+            Store.apply, batch.offers, batch.sighting_ids, reply, comparison, batch.registrations
+        )
+        self._registrations_max = min(BATCH_REGISTRATIONS, self._registrations_max * 2 or 1)
         self._offers_max = min(BATCH_RECORDS, self._offers_max * 2 or 1)
         self._sightings_max = min(BATCH_SIGHTINGS, self._sightings_max * 2 or 1)
         for offer, said in zip(batch.offers, reply.answers, strict=True):
             if said.disposition in _ASIDE:
                 self._events.tell(_ASIDE[said.disposition], offer.reader_id.hex(), str(offer.number))
         await self._tell(reply, known, moved, comparison)
+        for said in reply.registered:
+            if said.disposition in _ASIDE:
+                self._events.tell("registration-quarantined", "", said.problem or "")
         self._applied()
         return await self._writer(Store.has_offers)
 
@@ -146,6 +156,9 @@ class Courier:
         if reply.answers:
             counts = Counter(_DISPOSITIONS[answer.disposition] for answer in reply.answers)
             self._events.emit("answered", count=len(reply.answers), **counts)
+        if reply.registered:
+            counts = Counter(_DISPOSITIONS[answer.disposition] for answer in reply.registered)
+            self._events.emit("registered", count=len(reply.registered), **counts)
         for reader_id, number in moved.items():
             self._events.emit("delivered", reader=reader_id.hex(), number=number)
         wrong = wrong_by_ms(comparison)
@@ -155,14 +168,19 @@ class Courier:
             await self._events.problem("clock-wrong", "", _span(wrong))
 
     async def _batch(self) -> _Batch:
+        registrations = await self._writer(Store.registrations, self._registrations_max)
+        # After a refusal one goes by itself: if that is refused too, the server means this one.
+        alone = bool(registrations) and self._registrations_max == 1
         offers = await self._writer(Store.offers, self._offers_max, BATCH_BYTES) if self._offers_max else []
-        rows = await self._writer(Store.sightings, self._sightings_max)
+        offers = [] if alone else offers
+        rows = [] if alone else await self._writer(Store.sightings, self._sightings_max)
         now = self._clock.read()
         sightings = [_rebase(sighting, wall_ms, steady_ms, boot, now) for _, sighting, wall_ms, steady_ms, boot in rows]
         epoch, tickets = await self._writer(Store.epoch), await self._writer(Store.held_tickets, TICKETS_NAMED)
         software = f"doorstep {version('doorstep')}"
-        body = exchange.request(now.wall_ms, epoch, software, tickets, offers, sightings)
-        return _Batch(offers, [row[0] for row in rows], body)
+        sealed = [one.sealed for one in registrations]
+        body = exchange.request(now.wall_ms, epoch, software, tickets, offers, sightings, sealed)
+        return _Batch(offers, [row[0] for row in rows], registrations, body)
 
     async def _post(self, body: bytes) -> Answer:
         headers = {"Content-Type": wire.EXCHANGE_MEDIA_TYPE, "Accept": wire.EXCHANGE_MEDIA_TYPE}
@@ -177,12 +195,12 @@ class Courier:
             self._token = None
         raise AssertionError("unreachable")
 
-    def _read(self, answer: Answer, offers: Sequence[Offer]) -> Reply:
+    def _read(self, answer: Answer, batch: _Batch) -> Reply:
         self._refusal(answer)
         if answer.media != wire.EXCHANGE_MEDIA_TYPE:
             raise Failed("network-in-the-way", f"an answer of type {answer.media[:60] or 'none'} is not the server's")
         try:
-            return exchange.read_reply(answer.body, offers)
+            return exchange.read_reply(answer.body, batch.offers, [one.registration_id for one in batch.registrations])
         except Malformed as error:
             raise Failed("answer-not-understood", str(error)) from error
         except exchange.VersionNotSpoken as error:
@@ -209,7 +227,13 @@ class Courier:
         offers, sightings = len(batch.offers), len(batch.sighting_ids)
         _log.warning("request refused", extra={"problem": code, "offers": offers, "sightings": sightings})
         now_ms = self._clock.read().wall_ms
-        if offers and sightings:
+        if batch.registrations and self._registrations_max == 1:
+            await self._writer(Store.refuse_registration, batch.registrations[0].id, code, now_ms)
+            await self._events.problem("registration-refused", "", code)
+            self._registrations_max = BATCH_REGISTRATIONS
+        elif batch.registrations:
+            self._registrations_max = 0  # a server of an older version says in its next answer that it takes none
+        elif offers and sightings:
             self._sightings_max = 0
         elif offers > 1:
             self._offers_max = offers // 2

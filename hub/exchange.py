@@ -62,6 +62,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Registered:
+    """The answer to one registration."""
+
+    disposition: int
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     reader_id: bytes
     number: int
@@ -77,7 +85,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole, checked response. `now_ms` is the server's clock."""
+    """A whole, checked response. `now_ms` is the server's clock; `registration_key` is None where it takes none."""
 
     now_ms: int
     epoch: bytes
@@ -85,6 +93,8 @@ class Reply:
     receipts: tuple[Receipt, ...]
     tickets: tuple[Ticket, ...]
     commands: tuple[Command, ...]
+    registration_key: bytes | None = None
+    registered: tuple[Registered, ...] = ()
 
 
 def request(
@@ -94,8 +104,9 @@ def request(
     tickets: Sequence[tuple[bytes, int]],
     offers: Sequence[Offer],
     sightings: Sequence[Sighting],
+    registrations: Sequence[bytes] = (),
 ) -> bytes:
-    """The body of a request: header, records, sightings."""
+    """The body of a request: header, records, sightings, sealed registrations."""
     header = {
         wire.HEAD_VERSION: wire.VERSION,
         wire.HEAD_NOW_MS: now_ms,
@@ -106,11 +117,15 @@ def request(
     parts = [cbor.encode([wire.ITEM_HEADER, header])]
     parts += [cbor.encode([wire.ITEM_RECORD, offer.sealed]) for offer in offers]
     parts += [cbor.encode([wire.ITEM_SIGHTING, sighting_fields(sighting)]) for sighting in sightings]
+    parts += [cbor.encode([wire.ITEM_REGISTRATION, sealed]) for sealed in registrations]
     return b"".join(parts)
 
 
-def read_reply(body: bytes, offers: Sequence[Offer]) -> Reply:
-    """Read a response to a request that held `offers`. Raises Malformed unless it is whole; VersionNotSpoken."""
+def read_reply(body: bytes, offers: Sequence[Offer], registrations: Sequence[bytes] = ()) -> Reply:
+    """Read a response to a request that held `offers`, and registrations of those ids.
+
+    Raises Malformed unless it is whole; VersionNotSpoken.
+    """
     at, items = 0, list[Any]()
     while at < len(body):
         if len(items) == _RESPONSE_ITEMS_MAX:
@@ -119,7 +134,8 @@ def read_reply(body: bytes, offers: Sequence[Offer]) -> Reply:
         items.append(item)
     if not items:
         raise Malformed("The answer is empty.")
-    now_ms, epoch = _header(items[0])
+    now_ms, epoch, key = _header(items[0])
+    registered = list[Registered]()
     answers, receipts, tickets, commands = list[Answer](), list[Receipt](), list[Ticket](), list[Command]()
     for item in items[1:]:
         match item:
@@ -136,14 +152,21 @@ def read_reply(body: bytes, offers: Sequence[Offer]) -> Reply:
                 tickets.append(Ticket(reader_id, expiry, generation, secret))
             case [wire.ITEM_DOWN, reader_id, number, sealed]:
                 commands.append(Command(*downlink(reader_id, number, sealed)))
+            case [wire.ITEM_REGISTRATION, registration_id, disposition, problem]:
+                expected = registrations[len(registered)] if len(registered) < len(registrations) else None
+                registered.append(_registered(expected, registration_id, disposition, problem))
             case _:
                 raise Malformed("The answer holds an item that is not of this protocol.")
     if len(answers) != len(offers):
         raise Malformed(f"The answer speaks of {len(answers)} records; {len(offers)} were offered.")
-    return Reply(now_ms, epoch, tuple(answers), tuple(receipts), tuple(tickets), tuple(commands))
+    if len(registered) != len(registrations):
+        raise Malformed(f"The answer speaks of {len(registered)} registrations; {len(registrations)} were offered.")
+    return Reply(
+        now_ms, epoch, tuple(answers), tuple(receipts), tuple(tickets), tuple(commands), key, tuple(registered)
+    )
 
 
-def _header(item: Any) -> tuple[int, bytes]:
+def _header(item: Any) -> tuple[int, bytes, bytes | None]:
     parts = cast(list[Any], item) if isinstance(item, list) else []
     if len(parts) != 2 or parts[0] != wire.ITEM_HEADER or not isinstance(parts[1], dict):
         raise Malformed("The answer does not begin with this protocol's header.")
@@ -156,7 +179,19 @@ def _header(item: Any) -> tuple[int, bytes]:
     now_ms, epoch = fields.get(wire.HEAD_NOW_MS), fields.get(wire.HEAD_EPOCH)
     if version != wire.VERSION or not is_uint(now_ms) or not is_bytes(epoch, wire.EPOCH_BYTES):
         raise Malformed("The answer's header is not of this protocol.")
-    return cast(int, now_ms), cast(bytes, epoch)
+    key = fields.get(wire.HEAD_REGISTRATION_KEY)
+    if key is not None and not is_bytes(key, wire.REGISTRATION_KEY_BYTES):
+        raise Malformed("The answer's header names a registration key that is none.")
+    return cast(int, now_ms), cast(bytes, epoch), cast("bytes | None", key)
+
+
+def _registered(expected: bytes | None, registration_id: Any, disposition: Any, problem: Any) -> Registered:
+    held = disposition in (wire.HELD, wire.DUPLICATE)
+    named = expected is not None and (registration_id == expected or (registration_id is None and not held))
+    worded = problem is None or (isinstance(problem, str) and len(problem) <= 64)
+    if not named or not worded or not is_uint(disposition, wire.QUARANTINED) or disposition < wire.HELD:
+        raise Malformed("The answer to a registration does not fit what was offered.")
+    return Registered(disposition, problem)
 
 
 def _answer(position: int, offers: Sequence[Offer], said: tuple[Any, Any, Any, Any, Any]) -> Answer:

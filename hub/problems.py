@@ -103,6 +103,16 @@ _ALL = (
         "Two different records of reader {subject} have the number {detail}. Both are kept.",
         "Stop using this reader and tell the programme.",
     ),
+    Kind(
+        "registration-quarantined",
+        "The server could not read a registration ({detail}). It keeps it for an engineer.",
+        "Tell the programme. Until they say that it is put right, keep the person's details on paper.",
+    ),
+    Kind(
+        "registration-refused",
+        "The server refused a registration ({detail}). It is kept here, sealed.",
+        "Tell the programme, and register the person anew.",
+    ),
     # a reader
     Kind(
         "reader-not-enrolled",

@@ -99,4 +99,15 @@ MIGRATIONS = (
     CREATE INDEX carried_waiting ON carried (id) WHERE state = 0;
     CREATE INDEX carried_age ON carried (answered_ms) WHERE state = 1;
     """,
+    # Registrations: sealed to the server, and none of it readable here; a row goes once the server holds it. `state`: 0
+    # not yet answered, 1 set aside by the server, 2 refused by it as a request.
+    """
+    CREATE TABLE registrations (
+        id INTEGER PRIMARY KEY,
+        registration_id BLOB NOT NULL UNIQUE CHECK (length(registration_id) = 16),
+        sealed BLOB NOT NULL, hash BLOB NOT NULL, made_ms INTEGER NOT NULL,
+        state INTEGER NOT NULL DEFAULT 0, answered_ms INTEGER, disposition INTEGER, problem TEXT
+    ) STRICT;
+    CREATE INDEX registrations_waiting ON registrations (id) WHERE state = 0;
+    """,
 )

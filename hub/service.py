@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from pathlib import Path
 from typing import Any, cast
 
 from joserfc.jwk import ECKey
@@ -90,6 +91,7 @@ async def _run_once(
             courier.on_applied(visits.poke)
             events.emit("started", hub=enrolment.hub_id, server=enrolment.server, pid=os.getpid())
             if aside:
+                await writer(Store.salvage_registrations, Path(aside))
                 await events.problem("store-damaged", "", aside)
             await _until_stopped(
                 stop,

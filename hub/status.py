@@ -10,6 +10,7 @@ from hub.advice import headline
 from hub.errors import NotEnrolled
 from hub.lock import is_running
 from hub.problems import KINDS, say
+from hub.registration_queue import read_counts
 
 _READERS = """
     SELECT reader_id, name, firmware, battery, flags, rssi, next, released, stored, delivered, waiting, undelivered,
@@ -42,6 +43,7 @@ def read(folder: Path) -> dict[str, Any]:
         "on_readers": 0,
         "evidence": 0,
         "carried": 0,
+        "registrations": {"waiting": 0, "delivered": 0, "delivered_at": None, "aside": 0},
         "readers": [],
         "problems": [],
     }
@@ -97,6 +99,8 @@ def _fill(status: dict[str, Any], connection: Any) -> None:
     status["exchanged"] = _when(cbor.decode(row[0], 64)) if row else None
     status["carried"] = connection.execute(_CARRIED).fetchone()[0]
     status["evidence"] = connection.execute("SELECT count(*) FROM evidence").fetchone()[0]
+    counts = read_counts(connection)
+    status["registrations"] = counts | {"delivered_at": _when(counts.pop("delivered_ms"))}
     rows = connection.execute("SELECT code, subject, detail, since_ms, last_ms, count FROM problems ORDER BY since_ms")
     status["problems"] = [_problem(*row) for row in rows]
 

@@ -19,6 +19,7 @@ from hub.errors import StoreDamaged
 from hub.exchange import Answer, Command, Kept, Offer, Receipt, Reply, Sighting
 from hub.messages import Damaged, ReaderState
 from hub.problems import KINDS, Problem
+from hub.registration_queue import Queued, RegistrationQueue
 from hub.sealed import SealedRecord, chain_hash
 from hub.transfer import Known
 from reader import wire
@@ -56,7 +57,7 @@ class Work:
     expiry: int
 
 
-class Store:
+class Store(RegistrationQueue):
     def __init__(self, folder: Path) -> None:
         """Open the database in `folder` for writing. Raises StoreError and its kinds."""
         self._db = database.open_writer(folder)
@@ -76,12 +77,12 @@ class Store:
             self._set(key, value)
 
     def adopt(self, hub_id: bytes) -> None:
-        """Tickets and the epoch belong to one identity: with another one they are dropped."""
+        """Tickets, the epoch and the server's key belong to one identity: with another one they are dropped."""
         if self.setting("hub_id") == hub_id:
             return
         with transaction(self._db):
             self._db.execute("DELETE FROM tickets")
-            self._db.execute("DELETE FROM settings WHERE key = 'epoch'")
+            self._db.execute("DELETE FROM settings WHERE key IN ('epoch', 'registration_key')")
             self._set("hub_id", hub_id)
 
     def epoch(self) -> bytes | None:
@@ -274,7 +275,7 @@ class Store:
         return offers
 
     def has_offers(self) -> bool:
-        return any(self._all(_WAITING[table], 1) for table in _TABLES)
+        return any(self._all(_WAITING[table], 1) for table in _TABLES) or self.has_registrations()
 
     def undelivered(self) -> int:
         """Records that no receipt covers yet."""
@@ -291,7 +292,12 @@ class Store:
         return [(row[0], row[1]) for row in rows]
 
     def apply(
-        self, offers: Sequence[Offer], sightings: Sequence[int], reply: Reply, comparison: Comparison
+        self,
+        offers: Sequence[Offer],
+        sightings: Sequence[int],
+        reply: Reply,
+        comparison: Comparison,
+        registrations: Sequence[Queued] = (),
     ) -> dict[bytes, int]:
         """Take a whole response in one transaction; returns the readers whose delivered number moved, and to where.
 
@@ -304,6 +310,10 @@ class Store:
                 self._new_epoch(reply.epoch)
             for offer, answer in zip(offers, reply.answers, strict=True):
                 self._answered(offer, answer, now_ms)
+            self._take_registration_answers(registrations, reply.registered, reply.registration_key, now_ms)
+            for said in reply.registered:
+                if said.disposition in ASIDE:
+                    self._note("registration-quarantined", "", said.problem or "", now_ms)
             self._db.executemany("DELETE FROM sightings WHERE id = ?", [(id,) for id in sightings])
             moved = {item.reader_id: item.number for item in reply.receipts if self._take_receipt(item, now_ms)}
             self._take_tickets(reply.tickets)
@@ -342,6 +352,7 @@ class Store:
                 " (SELECT id FROM carried WHERE state = 1 AND answered_ms < ? ORDER BY answered_ms LIMIT 1000)",
                 (now_ms - keep_days * _DAY_MS,),
             )
+            self._prune_registrations(now_ms - keep_days * _DAY_MS)
             return cursor.rowcount + carried.rowcount
 
     # problems -------------------------------------------------------------------------------------
@@ -395,6 +406,7 @@ class Store:
         self._db.execute("UPDATE records SET state = 0 WHERE state IN (1, 2)")
         self._db.execute("UPDATE evidence SET state = 0")
         self._db.execute("UPDATE carried SET state = 0")
+        self._offer_registrations_again()
         self._db.execute("DELETE FROM receipts")
         self._db.execute("DELETE FROM settings WHERE key = 'file_ms'")
         self._db.execute(

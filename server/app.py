@@ -26,6 +26,7 @@ import server.patients.endpoints
 import server.patients.merging_pages
 import server.quality.pages
 import server.recalls.endpoints
+import server.registrations.pages
 import server.retention.endpoints
 import server.staff.pages
 import server.worklist.endpoints
@@ -38,6 +39,7 @@ from server.hubs.throttle import Throttle
 from server.limits import BodyLimit, RequestLimit
 from server.openid.provider import Providers
 from server.readers.keys import Keyring
+from server.registrations import settling
 from server.results import tasks
 from server.settings import Settings
 from server.state import State
@@ -61,6 +63,7 @@ ROUTERS = (
     server.corrections.endpoints.router,
     server.followup.endpoints.router,
     server.followup.policy_pages.router,
+    server.registrations.pages.router,
     server.patients.endpoints.router,
     server.patients.merging_pages.router,
     server.recalls.endpoints.router,
@@ -93,6 +96,7 @@ def create_app(settings: Settings, database_url: str) -> FastAPI:
             throttle=Throttle(),
             providers=Providers(),
             wake=tasks.Wake(),
+            settle=tasks.Wake(),
             database_url=database_url,
         )
         app.state.doorstep = state
@@ -100,6 +104,7 @@ def create_app(settings: Settings, database_url: str) -> FastAPI:
         workers = [
             asyncio.create_task(tasks.work(state.sessions, state.keyring, state.wake), name="recomputation"),
             asyncio.create_task(watch.work(state.sessions), name="custody alerts"),
+            asyncio.create_task(settling.work(state.sessions, state.settle), name="registrations"),
         ]
         try:
             yield

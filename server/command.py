@@ -42,6 +42,7 @@ from server.notices import command as notices_command
 from server.openid import command as openid_command
 from server.quality import command as quality_command
 from server.readers import command as readers_command
+from server.registrations import command as registrations_command
 from server.retention import command as retention_command
 from server.settings import SettingsError
 
@@ -52,6 +53,7 @@ app.command("recall")(quality_command.recall)
 app.add_typer(openid_command.app, name="openid")
 app.add_typer(quarantine_command.app, name="quarantine")
 app.add_typer(readers_command.app, name="reader")
+app.add_typer(registrations_command.app, name="registration")
 app.add_typer(retention_command.app, name="retention")
 app.add_typer(notices_command.app, name="webhook")
 

@@ -38,6 +38,8 @@ class State:
     """What is known of the organisations' sign-in providers."""
     wake: Wake
     """Told when results may wait for recomputation."""
+    settle: Wake
+    """Told when registrations may wait to be matched."""
     database_url: str
     """The running server's login, for what needs a connection of its own, such as listening."""
 

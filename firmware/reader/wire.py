@@ -40,12 +40,16 @@ KEY_BYTES = const(32)
 HASH_BYTES = const(16)
 AUTH_NONCE_BYTES = const(16)
 PROOF_BYTES = const(16)
+REGISTRATION_ID_BYTES = const(16)
+REGISTRATION_KEY_BYTES = const(32)  # X25519, public
+REGISTRATION_KEY_ID_BYTES = const(8)
 CIPHER_NONCE_BYTES = const(13)
 TAG_BYTES = const(16)
 
 # Bounds. A decoder refuses what is beyond them before it allocates.
 RECORD_MAX = const(4096)
 DOWN_MAX = const(4096)
+REGISTRATION_MAX = const(8192)
 CONTROL_MAX = const(256)
 CBOR_DEPTH_MAX = const(8)
 CBOR_ITEMS_MAX = const(512)
@@ -222,6 +226,7 @@ EXCHANGE_MEDIA_TYPE = "application/cbor-seq"
 ITEM_HEADER = const(0)  # hub: [0, {header}]; server: [0, {header}]
 ITEM_RECORD = const(1)  # hub: [1, sealed record]
 ITEM_SIGHTING = const(2)  # hub: [2, {sighting}]
+ITEM_REGISTRATION = const(8)  # hub: [8, sealed]; server: [8, registration id, disposition, problem code / null]
 ITEM_ANSWER = const(1)  # server: [1, index, reader id / null, number / null, disposition, problem code / null]
 ITEM_RECEIPT = const(2)  # server: [2, reader id, number, sealed receipt]
 ITEM_TICKET = const(3)  # server: [3, reader id, expiry unix s, generation, secret]
@@ -232,6 +237,7 @@ HEAD_NOW_MS = const(2)
 HEAD_EPOCH = const(3)
 HEAD_SOFTWARE = const(4)
 HEAD_TICKETS = const(5)  # hub: [* [reader id, expiry unix s]]
+HEAD_REGISTRATION_KEY = const(6)  # server, where it takes registrations
 
 SIGHT_READER_ID = const(1)
 SIGHT_BOOT_ID = const(2)
@@ -251,3 +257,22 @@ HELD = const(1)
 DUPLICATE = const(2)
 CONFLICT = const(3)
 QUARANTINED = const(4)
+
+# Registration: HPKE (RFC 9180) from hub to server; info is this, hub id (8) and registration id (16).
+INFO_REGISTRATION = b"doorstep/1 registration"
+REG_ID = const(1)
+REG_HUB = const(2)
+REG_MADE_MS = const(3)
+REG_SPECIMEN = const(4)
+REG_GIVEN = const(5)
+REG_FAMILY = const(6)
+REG_BIRTH = const(7)  # "YYYY-MM-DD" / null
+REG_NHS_NUMBER = const(8)  # ten digits / null
+REG_PHONE = const(9)
+REG_EMAIL = const(10)
+REG_ADDRESS = const(11)
+REG_POSTCODE = const(12)
+REG_LANGUAGE = const(13)
+REG_SAFE_CONTACT = const(14)
+REG_LOCAL = const(15)  # [* identifier]
+REG_CONSENT = const(16)  # [what was asked, unix ms, by whom]

@@ -52,6 +52,8 @@ async def exchange(request: Request) -> Response:
         raise
     if any(item[0] == wire.ITEM_ANSWER and item[4] == wire.HELD for item in items):
         state.wake.tell(hub.organisation_id)
+    if any(item[0] == wire.ITEM_REGISTRATION for item in items):
+        state.settle.tell(hub.organisation_id)
     return Response(service.encode(items), media_type=wire.EXCHANGE_MEDIA_TYPE)
 
 

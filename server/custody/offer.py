@@ -3,7 +3,7 @@
 Everything is checked before anything is stored; sizes, depth and counts are those of docs/protocol.md section 5.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from reader import wire
@@ -92,7 +92,8 @@ class SeenReader:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A whole, checked request. `tickets` is expiry (Unix seconds) by reader id; records keep their order."""
+    """A whole, checked request. `tickets` is expiry (Unix seconds) by reader id; records keep their order, and so do
+    registrations."""
 
     hub_ms: int
     epoch: bytes | None
@@ -100,6 +101,7 @@ class Offer:
     tickets: dict[bytes, int]
     records: list[bytes]
     sightings: list[SeenReader]
+    registrations: list[bytes] = field(default_factory=list[bytes])
 
 
 def read(body: bytes) -> Offer:
@@ -110,15 +112,18 @@ def read(body: bytes) -> Offer:
     hub_ms, epoch, software, tickets = _header(items[0])
     records: list[bytes] = []
     sightings: list[SeenReader] = []
+    registrations: list[bytes] = []
     for index, item in enumerate(items[1:], 1):
         match item:
             case [wire.ITEM_RECORD, bytes() as sealed]:
                 records.append(sealed)
             case [wire.ITEM_SIGHTING, dict()]:
                 sightings.append(sighting(index, cast("dict[Any, Any]", item[1])))
+            case [wire.ITEM_REGISTRATION, bytes() as sealed] if 0 < len(sealed) <= wire.REGISTRATION_MAX:
+                registrations.append(sealed)
             case _:
-                raise BadItem(index, "It is neither a record nor a sighting.")
-    return Offer(hub_ms, epoch, software, tickets, records, sightings)
+                raise BadItem(index, "It is neither a record, nor a sighting, nor a registration.")
+    return Offer(hub_ms, epoch, software, tickets, records, sightings, registrations)
 
 
 def _split(body: bytes) -> list[Any]:

@@ -60,15 +60,18 @@ class NewQuarantine:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What an exchange starts from: the server's epoch, and the keys of the readers it names that the organisation has,
-    in the order of reader and generation."""
+    """What an exchange starts from: the server's epoch, the key that registrations are sealed to, if there is one yet,
+    and the keys of the readers it names that the organisation has, in the order of reader and generation."""
 
     epoch: bytes
+    registration_key: bytes | None
     keys: list[StoredKey]
 
 
 _KNOWN = b"""
     SELECT (SELECT epoch FROM server_epoch ORDER BY id DESC LIMIT 1),
+           (SELECT public_key FROM registration_key k WHERE k.organisation_id = hub.organisation_id
+               AND k.retired_at IS NULL),
            r.reader_id, r.site_id, r.generation, r.revoked_at IS NOT NULL, k.generation, k.encrypted
     FROM hub
     LEFT JOIN (
@@ -89,8 +92,8 @@ def known(connection: Connection, hub_id: bytes, reader_ids: Collection[bytes]) 
 def _read_known(rows: Rows) -> Known | None:
     if not rows:
         return None
-    keys = [StoredKey(*row[1:]) for row in rows if row[1] is not None]
-    return Known(rows[0][0], sorted(keys, key=lambda one: (one.reader_id, one.generation)))
+    keys = [StoredKey(*row[2:]) for row in rows if row[2] is not None]
+    return Known(rows[0][0], rows[0][1], sorted(keys, key=lambda one: (one.reader_id, one.generation)))
 
 
 _KEYS = b"""

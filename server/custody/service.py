@@ -29,6 +29,8 @@ from server.hubs.service import Unauthorised
 from server.hubs.tokens import TokenHolder
 from server.readers.keys import Keyring
 from server.readers.repository import StoredKey
+from server.registrations import keys as registration_keys
+from server.registrations import taking as registrations
 from server.results import service as results
 
 _EPOCH_START = datetime.fromtimestamp(0, UTC)
@@ -64,10 +66,17 @@ def accept(
     answers, due = _store(connection, policy, source, asked)
     refused = sorted([*refused, *asked.refused], key=lambda one: one.index)
     answers.update(keeping.refuse(connection, source, refused))
+    registered = registrations.take(connection, keyring, source, offer.registrations)
     repository.hub_seen(connection, hub.hub_id, offer.software, source.at)
+    key = known.registration_key or registration_keys.ensure(connection, keyring, source.organisation_id, source.at)
     down, commands = downlink.items(connection, keyring, policy, asked.carrier, due, known.epoch, source.at)
-    head = {wire.HEAD_VERSION: wire.VERSION, wire.HEAD_NOW_MS: _milliseconds(source.at), wire.HEAD_EPOCH: known.epoch}
-    items = [[wire.ITEM_HEADER, head], *_answer_items(len(offer.records), answers), *down]
+    head = {
+        wire.HEAD_VERSION: wire.VERSION,
+        wire.HEAD_NOW_MS: _milliseconds(source.at),
+        wire.HEAD_EPOCH: known.epoch,
+        wire.HEAD_REGISTRATION_KEY: key,
+    }
+    items = [[wire.ITEM_HEADER, head], *_answer_items(len(offer.records), answers), *registered, *down]
     return lambda: items + (commands.result() if commands else [])
 
 

@@ -18,6 +18,7 @@ import server.patients.models
 import server.quality.models
 import server.readers.models
 import server.recalls.models
+import server.registrations.models
 import server.results.models
 import server.retention.models
 
@@ -38,6 +39,7 @@ MODELS = (
     server.quality.models,
     server.readers.models,
     server.recalls.models,
+    server.registrations.models,
     server.results.models,
     server.retention.models,
 )

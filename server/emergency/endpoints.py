@@ -186,6 +186,8 @@ _READ = {
     "patient.read": "Read a person’s entry",
     "patient.search": "Looked for a person",
     "recall.read": "Looked at a recall",
+    "registration.list": "Looked at the registrations to decide on",
+    "registration.read": "Read a registration",
     "unmatched.read": "Looked at the results of nobody yet",
 }
 

@@ -21,7 +21,10 @@ from server.database import tenancy
 from server.patients import forms, repository, service, views
 from server.patients.service import IDENTIFIERS, PersonRefused
 from server.problems import NotFound, Problem
+from server.registrations import repository as registrations
+from server.registrations import views as registration_views
 from server.state import state_of
+from server.web import formatting
 from server.web.environment import page, zone_of
 
 router = APIRouter()
@@ -40,6 +43,7 @@ async def unmatched(request: Request, viewer: Reading) -> Response:
     before = _place(request.query_params.get("before"))
     async with tenancy.transaction(state.sessions, viewer.organisation_id) as session:
         found, more = await service.unmatched(session, viewer, before)
+        undecided = await registrations.count_open(session, viewer.organisation_id)
     zone, now = zone_of(state.settings), datetime.now(UTC)
     last = found[-1] if found else None
     return page(
@@ -48,6 +52,7 @@ async def unmatched(request: Request, viewer: Reading) -> Response:
         title="Results of nobody yet",
         rows=[views.unmatched_line(one, zone, now) for one in found],
         may_link=may(viewer, May.WRITE_PATIENTS),
+        registrations=formatting.count(undecided, "registration") if undecided else "",
         further=before is not None,
         next_href=f"/people/unmatched?before={_text(last.received_at, last.id)}" if more and last else "",
     )
@@ -109,6 +114,7 @@ async def one(request: Request, patient_id: str, viewer: Reading) -> Response:
         results = await repository.results_of(session, patient.id)
         changes = await repository.changes(session, patient.id)
         merged = await repository.merged_into(session, patient.id)
+        registered = await registrations.of_person(session, [patient.id, *(one.id for one in merged)])
         corrected = await corrections.current(session, [result.id for result, _ in results])
     zone = zone_of(state.settings)
     return page(
@@ -122,6 +128,7 @@ async def one(request: Request, patient_id: str, viewer: Reading) -> Response:
         ],
         history=views.history(changes, zone),
         merged=[(f"/people/{one.id}/unmerge", views.told_apart(one, zone)) for one in merged],
+        registered=registration_views.of_person(registered, zone),
         may_write=may(viewer, May.WRITE_PATIENTS),
         may_erase=may(viewer, May.ERASE_PERSON),
     )

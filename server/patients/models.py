@@ -53,6 +53,7 @@ class Patient(Table, table=True):
 class PatientChange(Table, table=True):
     """What was done to a person's entry, never altered: *registered*, *changed*, *merged*, *unmerged*.
 
+    By somebody (`account_id`), or by a registration that a hub sealed (`hub_id`).
     `before` holds what a change replaced, so that nothing is lost by one.
     """
 
@@ -62,14 +63,18 @@ class PatientChange(Table, table=True):
     organisation_id: UUID = Field(foreign_key="organisation.id")
     patient_id: UUID = Field(foreign_key="patient.id")
     at: datetime = moment(default_factory=now)
-    account_id: UUID = Field(foreign_key="account.id")
+    account_id: UUID | None = Field(default=None, foreign_key="account.id")
+    hub_id: bytes | None = Field(default=None, foreign_key="hub.hub_id")
     what: str = Field(max_length=20)
     other_id: UUID | None = Field(default=None, foreign_key="patient.id")
     before: dict[str, Any] = document(default_factory=dict)
 
 
 class SpecimenLink(Table, table=True):
-    """A specimen code is a person's, from `linked_at` until `ended_at`. An ended link stays, with why it was ended."""
+    """A specimen code is a person's, from `linked_at` until `ended_at`. An ended link stays, with why it was ended.
+
+    Linked by somebody (`linked_by`), or by a registration that a hub sealed (`hub_id`).
+    """
 
     __table_args__ = (
         Index(
@@ -87,7 +92,8 @@ class SpecimenLink(Table, table=True):
     specimen: str = Field(max_length=64)
     patient_id: UUID = Field(foreign_key="patient.id")
     linked_at: datetime = moment(default_factory=now)
-    linked_by: UUID = Field(foreign_key="account.id")
+    linked_by: UUID | None = Field(default=None, foreign_key="account.id")
+    hub_id: bytes | None = Field(default=None, foreign_key="hub.hub_id")
     ended_at: datetime | None = moment(default=None, nullable=True)
     ended_by: UUID | None = Field(default=None, foreign_key="account.id")
     why_ended: str = Field(default="", max_length=400)

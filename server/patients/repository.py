@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, exists, or_, select, update
+from sqlalchemy import and_, exists, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession as PlainSession
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from server.accounts.models import Account
+from server.hubs.models import Hub
 from server.organisations.models import Site
 from server.patients.matching import Details, Known
 from server.patients.models import Patient, PatientChange, SpecimenLink
@@ -157,9 +158,11 @@ async def last_merge(session: AsyncSession, patient_id: UUID) -> PatientChange |
 
 async def changes(session: AsyncSession, patient_id: UUID) -> list[tuple[PatientChange, str]]:
     """What was done to a person's entry, oldest first, and by whom."""
+    by = func.coalesce(col(Account.name), literal("In the field, by hub ").concat(col(Hub.name)))
     statement = (
-        select(PatientChange, col(Account.name))
-        .join(Account, col(Account.id) == col(PatientChange.account_id))
+        select(PatientChange, by)
+        .outerjoin(Account, col(Account.id) == col(PatientChange.account_id))
+        .outerjoin(Hub, col(Hub.hub_id) == col(PatientChange.hub_id))
         .where(or_(col(PatientChange.patient_id) == patient_id, col(PatientChange.other_id) == patient_id))
         .order_by(col(PatientChange.id))
     )

@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from server.accounts.permissions import May, require
 from server.accounts.service import Viewer
 from server.audit import service as audit
+from server.audit.service import Actor
 from server.database.columns import now
 from server.patients import matching, nhs_number, repository
 from server.patients.matching import Candidate, Details
@@ -80,6 +81,23 @@ class ChangedMeanwhile(Problem):
 
 
 @dataclass(frozen=True, slots=True)
+class Author:
+    """Who says something of a person: somebody of the staff, or a hub by what was sealed on it in the field."""
+
+    organisation_id: UUID
+    actor: Actor
+    purpose: str | None = None
+    account_id: UUID | None = None
+    hub_id: bytes | None = None
+
+    @classmethod
+    def of(cls, viewer: Viewer) -> "Author":
+        """Whoever is signed in."""
+        actor = Actor("account", str(viewer.account_id))
+        return cls(viewer.organisation_id, actor, viewer.purpose, account_id=viewer.account_id)
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """What a form or a call says of a person. `nhs_number` may hold spaces."""
 
@@ -135,12 +153,16 @@ async def candidates(session: AsyncSession, viewer: Viewer, entry: Entry) -> lis
     require(viewer, May.READ_PATIENTS)
     entry = checked(entry, now().date())
     await _note(session, viewer, "patient.search", "patient", "candidates")
-    wanted = Details(entry.given, entry.family, entry.birth_date, entry.nhs_number, entry.phone, entry.postcode)
+    return await likenesses(session, entry)
+
+
+async def likenesses(session: AsyncSession, entry: Entry) -> list[tuple[Candidate, Patient]]:
+    """As `candidates`, for an entry that is checked, once the audit log says who asks."""
     known = await repository.may_be(
         session, entry.nhs_number, entry.birth_date, plain_family(entry.family), plain_phone(entry.phone)
     )
     found: dict[UUID, tuple[Candidate, Patient]] = {}
-    for one in matching.ranked(wanted, known):
+    for one in matching.ranked(details_of(entry), known):
         patient = await repository.whole(session, one.id)
         if patient is not None:
             # Whoever was merged is found as the person that they are now, once, by what agrees best.
@@ -151,12 +173,16 @@ async def candidates(session: AsyncSession, viewer: Viewer, entry: Entry) -> lis
 async def register(session: AsyncSession, viewer: Viewer, entry: Entry) -> Patient:
     """A new person. Raises what `checked` raises, and `NHSNumberTaken`."""
     require(viewer, May.WRITE_PATIENTS)
-    entry = checked(entry, now().date())
-    patient = Patient(organisation_id=viewer.organisation_id, given=entry.given, family=entry.family, family_plain="")
+    return await register_by(session, Author.of(viewer), checked(entry, now().date()))
+
+
+async def register_by(session: AsyncSession, author: Author, entry: Entry) -> Patient:
+    """As `register`, of an entry that is checked."""
+    patient = Patient(organisation_id=author.organisation_id, given=entry.given, family=entry.family, family_plain="")
     _apply(patient, entry)
-    await _note(session, viewer, "patient.register", "patient", str(patient.id))
+    await _note_by(session, author, "patient.register", "patient", str(patient.id))
     await _write(session, patient)
-    await repository.add(session, _change(viewer, patient, "registered"))
+    await repository.add(session, _change(author, patient, "registered"))
     return patient
 
 
@@ -174,7 +200,7 @@ async def change(session: AsyncSession, viewer: Viewer, patient_id: UUID, versio
     _apply(patient, entry)
     patient.version += 1
     await _write(session, patient)
-    await repository.add(session, _change(viewer, patient, "changed", before=before))
+    await repository.add(session, _change(Author.of(viewer), patient, "changed", before=before))
     return patient
 
 
@@ -189,15 +215,21 @@ async def link(
     specimen = usable_specimen(specimen)
     if len(set(compared) & IDENTIFIERS.keys()) < NEEDED:
         raise OneIsNotEnough("Compare at least two things with the label or the person, and say which.")
-    await _note(session, viewer, "specimen.link", "patient", str(patient_id))
+    return await link_by(session, Author.of(viewer), specimen, patient_id)
+
+
+async def link_by(session: AsyncSession, author: Author, specimen: str, patient_id: UUID) -> SpecimenLink:
+    """As `link`, where it is known already that at least two things agree."""
+    await _note_by(session, author, "specimen.link", "patient", str(patient_id))
     patient = await repository.find(session, patient_id)
     if patient is None or patient.merged_into is not None:
         raise NotFound("There is no such person in your organisation.")
     made = SpecimenLink(
-        organisation_id=viewer.organisation_id,
+        organisation_id=author.organisation_id,
         specimen=specimen,
         patient_id=patient_id,
-        linked_by=viewer.account_id,
+        linked_by=author.account_id,
+        hub_id=author.hub_id,
     )
     try:
         async with session.begin_nested():
@@ -251,7 +283,7 @@ async def merge(session: AsyncSession, viewer: Viewer, one_id: UUID, into_id: UU
     await repository.add(session, one)
     await repository.move_links(session, moved, into_id)
     before = {"links": [str(link_id) for link_id in moved]}
-    await repository.add(session, _change(viewer, one, "merged", other_id=into_id, before=before))
+    await repository.add(session, _change(Author.of(viewer), one, "merged", other_id=into_id, before=before))
     return into
 
 
@@ -270,7 +302,7 @@ async def unmerge(session: AsyncSession, viewer: Viewer, one_id: UUID) -> Patien
     one.version += 1
     await _write(session, one)
     await repository.move_links(session, [UUID(link_id) for link_id in merging.before["links"]], one_id)
-    await repository.add(session, _change(viewer, one, "unmerged", other_id=into_id))
+    await repository.add(session, _change(Author.of(viewer), one, "unmerged", other_id=into_id))
     return one
 
 
@@ -330,6 +362,11 @@ def entry_of(patient: Patient) -> Entry:
     return Entry(birth_date=patient.birth_date, nhs_number=patient.nhs_number or "", **fields)
 
 
+def details_of(entry: Entry) -> Details:
+    """What is compared of an entry."""
+    return Details(entry.given, entry.family, entry.birth_date, entry.nhs_number, entry.phone, entry.postcode)
+
+
 def plain_family(family: str) -> str:
     """As `Patient.family_plain` holds it."""
     return matching.plain(family)[:100]
@@ -368,7 +405,7 @@ async def _write(session: AsyncSession, patient: Patient) -> None:
 
 
 def _change(
-    viewer: Viewer,
+    author: Author,
     patient: Patient,
     what: str,
     *,
@@ -376,9 +413,10 @@ def _change(
     before: dict[str, object] | dict[str, str | None] | dict[str, list[str]] | None = None,
 ) -> PatientChange:
     return PatientChange(
-        organisation_id=viewer.organisation_id,
+        organisation_id=author.organisation_id,
         patient_id=patient.id,
-        account_id=viewer.account_id,
+        account_id=author.account_id,
+        hub_id=author.hub_id,
         what=what,
         other_id=other_id,
         before=dict(before or {}),
@@ -386,12 +424,16 @@ def _change(
 
 
 async def _note(session: AsyncSession, viewer: Viewer, action: str, kind: str, subject: str) -> None:
+    await _note_by(session, Author.of(viewer), action, kind, subject)
+
+
+async def _note_by(session: AsyncSession, author: Author, action: str, kind: str, subject: str) -> None:
     await audit.record(
         session,
-        organisation_id=viewer.organisation_id,
-        actor=audit.Actor("account", str(viewer.account_id)),
+        organisation_id=author.organisation_id,
+        actor=author.actor,
         action=action,
-        purpose=viewer.purpose,
+        purpose=author.purpose,
         subject_kind=kind,
         subject=subject,
     )

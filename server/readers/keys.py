@@ -78,6 +78,20 @@ class Keyring:
         """The reader's key, 32 bytes. `KeyUnreadable` under another master key or for another reader's row."""
         return self._opened(reader_id, generation, encrypted)
 
+    def seal_secret(self, bound_to: bytes, secret: bytes) -> bytes:
+        """Nonce (12), ciphertext and tag of another secret; it opens for the row that `bound_to` names only."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, secret, bound_to)
+
+    def open_secret(self, bound_to: bytes, encrypted: bytes) -> bytes:
+        """The secret. `KeyUnreadable` under another master key or for another row."""
+        try:
+            return self._cipher.decrypt(encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:], bound_to)
+        except (InvalidTag, ValueError):
+            raise KeyUnreadable(
+                "A stored key does not open. DOORSTEP_MASTER_KEY is not the one that it was stored with."
+            ) from None
+
     def _open(self, reader_id: bytes, generation: int, encrypted: bytes) -> bytes:
         nonce, rest = encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:]
         try:

@@ -54,6 +54,7 @@ def state(*readers, problems=(), **said):
     base = {
         "hub": "aa" * 8, "name": "Village hall", "server": "https://doorstep.example", "running": True,
         "exchanged": None, "carried": 0, "evidence": 0,
+        "registrations": {"waiting": 0, "delivered": 0, "delivered_at": None, "aside": 0},
         "waiting": sum(one["waiting"] for one in readers),
         "undelivered": sum(one["undelivered"] for one in readers),
         "on_readers": sum(one["on_reader"] for one in readers),
@@ -86,6 +87,10 @@ def state(*readers, problems=(), **said):
          ("act", "The disk is full. Nothing more is taken from readers until there is room.")),
         (state(reader(undelivered=3), running=False), {}, ("act", "Doorstep is not running; 3 records wait here.")),
         (state(carried=4), {}, ("busy", "4 records are not delivered yet.")),
+        (state(reader(), registrations={"waiting": 1}, problems=[problem("server-unreachable")]), {},
+         ("wait", "1 registration waits for a network.")),
+        (state(reader(undelivered=2), registrations={"waiting": 1}), {},
+         ("busy", "2 records and 1 registration are not delivered yet.")),
     ],
 )  # fmt: skip
 def test_one_sentence_says_what_matters_most(found, collecting, said):

@@ -1,0 +1,154 @@
+"""Registrations on their way: sealed bytes that only the server opens, kept until it holds them; then only a count.
+
+A part of the store: every method is one transaction, as there.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hub import cbor
+from hub.database import FILE, named_errors, transaction
+from hub.errors import HubError, StoreDamaged
+from hub.exchange import Registered
+from reader import wire
+
+REGISTRATIONS_MAX = 5_000  # at most 40 MB
+_WAITING, _ASIDE, _REFUSED = range(3)
+_COUNT = "registrations"
+_KEY = "registration_key"
+
+
+class QueueFull(HubError):
+    code = "registrations-full"
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A registration offered to the server: `id` is its row."""
+
+    id: int
+    registration_id: bytes
+    sealed: bytes
+
+
+class RegistrationQueue:
+    """What the store knows of registrations."""
+
+    _db: sqlite3.Connection
+
+    def registration_key(self) -> bytes | None:
+        """The server's key that registrations are sealed to, 32 bytes; None until a server that takes them was
+        heard."""
+        with named_errors():
+            row = self._db.execute("SELECT value FROM settings WHERE key = ?", (_KEY,)).fetchone()
+        return None if row is None else cbor.decode(row[0], 64)
+
+    def keep_registration(self, registration_id: bytes, sealed: bytes, now_ms: int) -> None:
+        """Queue one, sealed. Raises QueueFull."""
+        with transaction(self._db):
+            count: int = self._db.execute("SELECT count(*) FROM registrations").fetchone()[0]
+            if count >= REGISTRATIONS_MAX:
+                raise QueueFull(
+                    f"{count} registrations wait here already. Connect to a network, so that they are delivered first."
+                )
+            self._insert([(registration_id, sealed, hashlib.sha256(sealed).digest(), now_ms)])
+
+    def registrations(self, limit: int) -> list[Queued]:
+        """The oldest that the server has not answered; none while it is not known to take them.
+
+        Raises StoreDamaged when the bytes of one are no longer those that were sealed.
+        """
+        if limit == 0 or self.registration_key() is None:
+            return []
+        with named_errors():
+            rows = self._db.execute(
+                "SELECT id, registration_id, sealed, hash FROM registrations WHERE state = 0 ORDER BY id LIMIT ?",
+                (limit,),
+            ).fetchall()
+        if any(hashlib.sha256(row[2]).digest() != row[3] for row in rows):
+            raise StoreDamaged("A stored registration is not what was sealed.")
+        return [Queued(*row[:3]) for row in rows]
+
+    def has_registrations(self) -> bool:
+        return bool(self.registrations(1))
+
+    def refuse_registration(self, id: int, problem: str, now_ms: int) -> None:
+        """The server refuses a request because of this one: it stays here, out of the way of the others."""
+        with transaction(self._db):
+            self._answer(id, _REFUSED, None, problem, now_ms)
+
+    def salvage_registrations(self, aside: Path) -> int:
+        """Take over what waits in a database that was damaged and moved to `aside`; how many. No reader has them again.
+
+        What cannot be read, or is not what was sealed, stays in the moved file.
+        """
+        found = list[tuple[Any, ...]]()
+        with (
+            suppress(sqlite3.DatabaseError),
+            closing(sqlite3.connect(f"{(aside / FILE).resolve().as_uri()}?mode=ro", uri=True)) as damaged,
+        ):
+            for row in damaged.execute("SELECT registration_id, sealed, hash, made_ms FROM registrations"):
+                if isinstance(row[1], bytes) and hashlib.sha256(row[1]).digest() == row[2]:
+                    found.append(row)
+        with transaction(self._db):
+            return self._insert(found)
+
+    # inside a transaction of the store ------------------------------------------------------------
+
+    def _insert(self, rows: Iterable[tuple[Any, ...]]) -> int:
+        return self._db.executemany(
+            "INSERT INTO registrations (registration_id, sealed, hash, made_ms) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            rows,
+        ).rowcount
+
+    def _take_registration_answers(
+        self, offered: Sequence[Queued], answers: Sequence[Registered], key: bytes | None, now_ms: int
+    ) -> None:
+        """Let go of what the server holds, and note the key that it names, if any."""
+        self._db.execute("DELETE FROM settings WHERE key = ?", (_KEY,))
+        if key is not None:
+            self._db.execute("INSERT INTO settings VALUES (?, ?)", (_KEY, cbor.encode(key)))
+        held = list[tuple[int]]()
+        for one, said in zip(offered, answers, strict=True):
+            if said.disposition in (wire.HELD, wire.DUPLICATE):
+                held.append((one.id,))
+            else:
+                self._answer(one.id, _ASIDE, said.disposition, said.problem, now_ms)
+        if held:
+            self._db.executemany("DELETE FROM registrations WHERE id = ?", held)
+            row = self._db.execute("SELECT value FROM settings WHERE key = ?", (_COUNT,)).fetchone()
+            before = cbor.decode(row[0], 64)[0] if row else 0
+            self._db.execute(
+                "INSERT INTO settings VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+                (_COUNT, cbor.encode([before + len(held), now_ms])),
+            )
+
+    def _offer_registrations_again(self) -> None:
+        self._db.execute("UPDATE registrations SET state = 0 WHERE state <> 0")
+
+    def _prune_registrations(self, before_ms: int) -> None:
+        """What the server set aside it keeps with its bytes; here it goes like an answered record."""
+        self._db.execute("DELETE FROM registrations WHERE state = ? AND answered_ms < ?", (_ASIDE, before_ms))
+
+    def _answer(self, id: int, state: int, disposition: int | None, problem: str | None, now_ms: int) -> None:
+        self._db.execute(
+            "UPDATE registrations SET state = ?, answered_ms = ?, disposition = ?, problem = ? WHERE id = ?",
+            (state, now_ms, disposition, problem, id),
+        )
+
+
+def read_counts(connection: Any) -> dict[str, Any]:
+    """For a status, from any connection: how many wait, were delivered and when the last (Unix ms, None for never), and
+    how many the server set aside or refused."""
+    waiting, aside = connection.execute(
+        "SELECT coalesce(sum(state = 0), 0), coalesce(sum(state <> 0), 0) FROM registrations"
+    ).fetchone()
+    row = connection.execute("SELECT value FROM settings WHERE key = ?", (_COUNT,)).fetchone()
+    delivered, last_ms = cbor.decode(row[0], 64) if row else (0, None)
+    return {"waiting": waiting, "delivered": delivered, "delivered_ms": last_ms, "aside": aside}
