@@ -5,13 +5,13 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from joserfc.jwk import ECKey
 
-from hub import credentials, database, web
+from hub import credentials, database, registration, web
 from hub.clock import Clock
 from hub.collector import Collector
 from hub.courier import Courier
@@ -22,6 +22,7 @@ from hub.lock import FolderLock
 from hub.page.live import Live
 from hub.page.serving import serve
 from hub.radio import Radio
+from hub.registration import FieldError
 from hub.settings import HubSettings
 from hub.store import Store
 from hub.visits import Visits
@@ -81,14 +82,22 @@ async def _run_once(
         live = Live()
         events.listeners += [*listeners, live]
 
-        async def page() -> None:
-            await serve(settings.data, live, settings.page_port, lambda: events.emit("page"))
-
         async with web.client() as http:
             courier = Courier(enrolment, key, writer, events, clock, http, settings.poll)
             collector = Collector(writer, events, clock, hub_id, settings.watchdog)
             visits = Visits(radio, collector, writer, events, clock, settings.slots, settings.revisit, courier.wake)
             courier.on_applied(visits.poke)
+
+            async def register(fields: Mapping[str, str]) -> list[FieldError]:
+                wrong = await registration.register(writer, clock, fields)
+                if not wrong:
+                    events.emit("registered")
+                    courier.wake()
+                return wrong
+
+            async def page() -> None:
+                await serve(settings.data, live, register, settings.page_port, lambda: events.emit("page"))
+
             events.emit("started", hub=enrolment.hub_id, server=enrolment.server, pid=os.getpid())
             if aside:
                 await writer(Store.salvage_registrations, Path(aside))

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,6 +19,8 @@ from hub.advice import Headline
 from hub.errors import StoreError
 from hub.page import assets, words
 from hub.page.access import Access
+from hub.page.assets import rendered
+from hub.page.desk import Desk, Register
 from hub.page.live import Live
 from hub.page.view import View, view
 
@@ -37,9 +39,9 @@ _HEADERS = {
 }
 
 
-def application(folder: Path, access: Access, live: Live, stopping: asyncio.Event) -> ASGIApp:
+def application(folder: Path, access: Access, live: Live, register: Register, stopping: asyncio.Event) -> ASGIApp:
     """The page of the hub whose data is in `folder`. Streams end when `stopping` is set."""
-    page = Page(folder, live, stopping)
+    page, desk = Page(folder, live, stopping), Desk(register)
 
     async def opening(request: Request) -> Response:
         return opened(request, access)
@@ -47,6 +49,10 @@ def application(folder: Path, access: Access, live: Live, stopping: asyncio.Even
     routes = [
         Route("/", page.home),
         Route("/live", page.live),
+        Route("/register", desk.form, methods=["GET"]),
+        Route("/register", desk.register, methods=["POST"]),
+        Route("/labels", desk.ask_labels, methods=["GET"]),
+        Route("/labels", desk.labels, methods=["POST"]),
         Route("/open", opening),
         Mount("/static", StaticFiles(directory=assets.STATIC)),
     ]
@@ -137,10 +143,6 @@ class Guard:
 async def _unreadable(_request: Request, error: Exception) -> Response:
     assert isinstance(error, StoreError)
     return rendered("failed.jinja", 503, sentence=str(error), code=error.code)
-
-
-def rendered(template: str, status_code: int = 200, **context: Any) -> HTMLResponse:
-    return HTMLResponse(assets.environment().get_template(template).render(context), status_code)
 
 
 def _part(name: str, shown: Any) -> str:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import ChainableUndefined, ChoiceLoader, Environment, PackageLoader, select_autoescape
+from starlette.responses import HTMLResponse
 
 STATIC = Path(__file__).parent / "static"
-_NEEDED = ("vendor/nhsuk-frontend.min.css", "vendor/htmx.min.js", "vendor/sse.min.js", "hub.css")
+_NEEDED = ("vendor/nhsuk-frontend.min.css", "vendor/htmx.min.js", "vendor/sse.min.js", "vendor/nhsuk-frontend.min.js")
 
 
 def are_there() -> bool:
@@ -34,4 +35,18 @@ def environment() -> Environment:
     )
     globals_: dict[str, Any] = made.globals  # pyright: ignore[reportUnknownMemberType]
     globals_["asset"] = address
+    globals_["summary_of"] = _summary
     return made
+
+
+def _summary(errors: dict[str, str]) -> list[dict[str, str]]:
+    """The items of nhsuk's error summary; a date's error leads to its first part, as nhsuk names it."""
+    return [
+        {"text": sentence, "href": "#birth-day" if field == "birth" else f"#{field}"}
+        for field, sentence in errors.items()
+    ]
+
+
+def rendered(template: str, status_code: int = 200, **context: Any) -> HTMLResponse:
+    """A page of ours as an answer."""
+    return HTMLResponse(environment().get_template(template).render(context), status_code)

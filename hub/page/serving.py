@@ -13,6 +13,7 @@ import uvicorn
 from hub.page import assets
 from hub.page.access import Access
 from hub.page.application import application
+from hub.page.desk import Register
 from hub.page.live import Live
 
 _log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(folder: Path, live: Live, port: int, told: Callable[[], None]) -> None:
+async def serve(folder: Path, live: Live, register: Register, port: int, told: Callable[[], None]) -> None:
     """Serve until cancelled; `told` is called once browsers can come.
 
     A `port` that is taken is replaced by a free one: `doorstep hub open` finds it.
@@ -51,7 +52,7 @@ async def serve(folder: Path, live: Live, port: int, told: Callable[[], None]) -
     with contextlib.closing(_listener(port)) as listener:
         access = Access(folder, listener.getsockname()[1])
         config = uvicorn.Config(
-            application(folder, access, live, stopping),
+            application(folder, access, live, register, stopping),
             log_config=None,
             access_log=False,
             server_header=False,

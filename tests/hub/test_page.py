@@ -12,11 +12,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from model_reader import chain_of
 from test_store import AT, READER
 
-from hub import advice, credentials
+from hub import advice, credentials, registration, specimens
 from hub.advice import Progress
+from hub.clock import Clock
 from hub.credentials import Enrolment
 from hub.exchange import Receipt, Reply
 from hub.lock import FolderLock
@@ -28,6 +30,7 @@ from hub.page.view import view
 from hub.problems import KINDS, say
 from hub.sealed import read_record
 from hub.store import Store
+from hub.writer import Writer
 from reader import wire
 
 NOW = datetime(2026, 8, 6, 17, 30, tzinfo=UTC)
@@ -192,11 +195,15 @@ def folder(tmp_path):
         yield tmp_path
 
 
+async def _nobody(_fields):
+    raise AssertionError("nobody is registered here")
+
+
 @contextlib.asynccontextmanager
-async def served(folder, live=None):
+async def served(folder, live=None, register=None):
     """The page over a real socket; gives its address."""
     there = asyncio.Event()
-    task = asyncio.create_task(serve(folder, live or Live(), 0, there.set))
+    task = asyncio.create_task(serve(folder, live or Live(), register or _nobody, 0, there.set))
     try:
         async with asyncio.timeout(20):
             await there.wait()
@@ -352,3 +359,95 @@ def test_what_needs_a_person_comes_first_and_names_are_counted_as_people_do():
     found = state(*readers, problems=[problem("reader-full", "04")])
     cards = view(found, {}, frozenset(), NOW).cards
     assert [card.name for card in cards] == ["Reader 4", "Reader 3", "Reader 2", "Reader 10", "Reader 5"]
+
+
+# Registering and labels -----------------------------------------------------------------------------
+
+FORM = {
+    "specimen": "SPC-7714", "given": "Zebedee", "family": "Quillfeather", "birth[day]": "7", "birth[month]": "3",
+    "birth[year]": "1980", "phone": "07700 900123", "consent": "yes", "consent_asked": "To be called",
+    "consent_by": "A worker",
+}  # fmt: skip
+
+
+@contextlib.asynccontextmanager
+async def desk(folder, key=None):
+    """A hub's page over its own store that seals to `key`; gives (browser, writer)."""
+    writer = Writer()
+    await writer.open(folder)
+    try:
+        await writer(Store.adopt, b"hub-id-A")
+        if key is not None:
+            await writer(Store.set_setting, "registration_key", key)
+
+        async def register(fields):
+            return await registration.register(writer, Clock(), fields)
+
+        async with served(folder, register=register) as address, browser(folder, address) as http:
+            http.headers["Origin"] = address
+            yield http, writer
+    finally:
+        await writer.close()
+
+
+async def test_a_registration_is_sealed_at_once_and_cannot_be_read_back(folder):
+    private = X25519PrivateKey.generate()
+    async with desk(folder, private.public_key().public_bytes_raw()) as (http, writer):
+        answer = await http.post("/register", data=FORM)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/register?kept=1")
+        shown = await http.get("/register?kept=1")
+        assert "Kept, sealed." in shown.text
+        assert "Quillfeather" not in shown.text + (await http.get("/")).text
+        assert len(await writer(Store.registrations, 10)) == 1
+        for file in folder.rglob("*"):
+            content = file.read_bytes() if file.is_file() else b""
+            for planted in (b"Zebedee", b"Quillfeather", b"SPC-7714", b"900123"):
+                assert planted not in content, file
+
+
+async def test_mistakes_are_named_at_their_fields_and_what_was_typed_stays(folder):
+    async with desk(folder, X25519PrivateKey.generate().public_key().public_bytes_raw()) as (http, writer):
+        wrong = {**FORM, "given": "<Zeb>", "birth[month]": "13", "consent": "", "nhs_number": "999 000 0019"}
+        answer = await http.post("/register", data=wrong)
+        assert answer.status_code == 422
+        assert "needs a day, a month and a year" in answer.text
+        assert 'href="#birth-day"' in answer.text
+        assert "One or more digits of this NHS number are wrong" in answer.text
+        assert "&lt;Zeb&gt;" in answer.text
+        assert "<Zeb>" not in answer.text
+        assert await writer(Store.registrations, 10) == []
+
+
+async def test_before_a_server_was_heard_nobody_can_be_registered_and_the_form_stays(folder):
+    async with desk(folder) as (http, _):
+        answer = await http.post("/register", data=FORM)
+        assert answer.status_code == 503
+        assert "Connect to a network once." in answer.text
+        assert "Quillfeather" in answer.text
+
+
+async def test_a_form_from_elsewhere_or_beyond_bounds_is_refused(folder):
+    async with desk(folder, bytes(32)) as (http, writer):
+        assert (await http.post("/register", data=FORM, headers={"Origin": "https://evil.example"})).status_code == 403
+        assert (await http.post("/register", data={"given": "x" * 70_000})).status_code == 413
+        many = {f"field-{number}": "" for number in range(60)}
+        assert (await http.post("/register", data=many)).status_code == 413
+        assert (await http.post("/register", content=b"given=\xff\xfe")).status_code == 413
+        assert await writer(Store.registrations, 10) == []
+
+
+@pytest.mark.parametrize("count", ["", "0", "201", "-1", "1e1", "9" * 400, "²"])
+async def test_a_number_of_labels_that_cannot_be_is_a_sentence(folder, count):
+    async with desk(folder) as (http, _):
+        answer = await http.post("/labels", data={"count": count})
+        assert answer.status_code == 422
+        assert "Write a number from 1 to 200." in answer.text
+
+
+async def test_a_sheet_of_labels_has_a_code_of_its_own_on_each(folder):
+    async with desk(folder) as (http, _):
+        answer = await http.post("/labels", data={"count": "12"})
+        codes = re.findall(r'aria-label="Specimen (S-[^"]+)"', answer.text)
+        assert len(set(codes)) == 12
+        assert all(specimens.usable(code) == code for code in codes)
+        assert "12 labels are ready" in answer.text

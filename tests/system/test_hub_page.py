@@ -6,7 +6,7 @@ import os
 import re
 import resource
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from emulator.path import ORGANISATION, Enrolled
 from tests.system.laptop import Laptop
 from tests.system.pages import axe
 from tests.system.test_transfer import Crawl, loaded
-from tests.system.village import Village, come_home, whole
+from tests.system.village import Village, come_home, run, strip, whole
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -190,3 +190,79 @@ async def test_the_page_works_without_scripts_and_by_keyboard(village: Village, 
     await page.goto(page.url + "open?key=used")
     await expect(page.get_by_role("heading", level=1)).to_have_text("This page is closed")
     await context.close()
+
+
+async def test_a_person_is_registered_by_keyboard_and_labels_are_printed(village: Village, operator: HubPage) -> None:
+    page = operator.page
+    await page.goto(await link(village))
+    await page.get_by_role("link", name="Register a person").press("Enter")
+    await page.get_by_role("heading", name="Register a person").wait_for()
+    await page.wait_for_load_state()
+    assert await axe(page) == []
+    await operator.picture("register")
+    await page.get_by_label("Specimen code").press("Enter")  # as a scanner does: nothing is sent yet
+    await expect(page.get_by_label("First name")).to_be_focused()
+    await page.get_by_role("button", name="Seal and keep").press("Enter")
+    await expect(page.get_by_role("alert")).to_contain_text("There is a problem")
+    await page.wait_for_load_state()
+    assert await axe(page) == []
+    await operator.picture("register-wrong")
+    operator.complaints.clear()  # a browser calls an answer of 422 a failure
+    for label, words in (
+        ("Specimen code", "SPC-REG-01"), ("First name", "Zebedee"), ("Last name", "Quillfeather"), ("Day", "7"),
+        ("Month", "3"), ("Year", "1980"), ("Your name", "A worker"),
+    ):  # fmt: skip
+        await page.get_by_label(label).fill(words)
+    await page.get_by_label("Yes, they agreed").press("Space")
+    await page.get_by_role("button", name="Seal and keep").press("Enter")
+    await page.get_by_text("Kept, sealed.").wait_for()
+    assert "Quillfeather" not in await page.content()
+    await page.set_viewport_size({"width": 390, "height": 844})
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await operator.picture("register-phone")
+    await page.set_viewport_size({"width": 1280, "height": 900})
+
+    await page.get_by_role("link", name="Print labels").click()
+    await page.get_by_label("How many?").fill("12")
+    await page.get_by_role("button", name="Make labels").click()
+    await page.get_by_text("12 labels are ready").wait_for()
+    assert await axe(page) == []
+    await operator.picture("labels")
+    await page.emulate_media(media="print")
+    await operator.picture("labels-print")
+    assert await page.get_by_role("img", name=re.compile("Specimen S-")).count() == 12
+
+
+async def test_nothing_of_a_patient_is_readable_in_the_folder_or_the_memory_of_the_hub(village: Village) -> None:
+    """What a reader was told of a person, looked for where the hub keeps and works on its records."""
+    planted = (b"DS-PRIVATE-77", b"OPKIT1", b"AG2601", b"02000000000015")  # specimen, operator, lot, product
+    enrolled = await village.reader("Discreet", away=True)
+    await run(enrolled, strip("DS-PRIVATE-77", "positive", test=0.3))
+    await village.path.server.stop()
+    since = len(village.events)
+    await come_home(enrolled)
+    await village.until(lambda events: any(event["event"] == "collected" for event in events), since)
+    pid = village.path.hub.pid
+    assert pid is not None
+    memory = b"".join(await asyncio.to_thread(lambda: list(_writable(pid))))
+    assert bytes.fromhex(enrolled.reader_id) in memory, "it is the memory that the records went through"
+    for word in planted:
+        assert word not in memory, word
+        for file in (village.path.place.folder / "hub").rglob("*"):
+            assert not file.is_file() or word not in file.read_bytes(), (word, file)
+    await village.start_server()
+    await whole(village)
+    (result,) = await village.results()
+    assert result["specimen"] == "DS-PRIVATE-77", "and it was in the record all the while"
+
+
+def _writable(pid: int) -> Iterator[bytes]:
+    """The writable memory of a process, region by region."""
+    with Path(f"/proc/{pid}/maps").open() as maps, Path(f"/proc/{pid}/mem").open("rb", 0) as memory:
+        for line in maps:
+            addresses, rights, *_ = line.split()
+            if not rights.startswith("rw") or "[v" in line:
+                continue
+            first, last = (int(part, 16) for part in addresses.split("-"))
+            memory.seek(first)
+            yield memory.read(last - first)
