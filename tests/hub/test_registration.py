@@ -66,7 +66,7 @@ def test_a_good_form_is_sealed_so_that_only_the_servers_key_opens_it():
     ]  # fmt: skip
     again = seal(GOOD, bytes.fromhex(VECTORS["public key"]), hub_id, 1_780_000_000_000)
     assert (again.registration_id, again.sealed) != (made.registration_id, made.sealed)
-    with pytest.raises(Exception, match="(?i)open"):
+    with pytest.raises(Exception, match=r"(?i)open"):
         opened(made.sealed, X25519PrivateKey.generate())
 
 

@@ -65,8 +65,7 @@ def test_whatever_a_field_holds_it_is_understood_whole_or_not_at_all(changes: di
     plaintext = cbor2.dumps(PLAIN | changes, canonical=True)
     try:
         content = opening.read(plaintext)
-    except NotOpened as refused:
-        assert refused.code == "not-understood"
+    except NotOpened:
         return
     assert content.specimen == (PLAIN | changes)[wire.REG_SPECIMEN]
     assert "\0" not in content.entry.given + content.entry.family
