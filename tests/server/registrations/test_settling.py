@@ -155,8 +155,8 @@ async def test_many_of_one_person_at_once_never_make_two(ward: Ward) -> None:
 async def test_the_running_server_settles_by_itself(ward: Ward) -> None:
     await offer(ward, await registered(ward))
     async with asyncio.timeout(30):
-        while await owner(ward, "S-1") is None:
-            await asyncio.sleep(0.05)  # noqa: ASYNC110  another task of the server writes it, and tells nobody
+        while await owner(ward, "S-1") is None:  # noqa: ASYNC110  another task of the server writes it, and tells nobody
+            await asyncio.sleep(0.05)
 
 
 async def test_a_person_decides_and_what_was_agreed_to_stays_with_whom_it_is(ward: Ward) -> None:
