@@ -1,6 +1,6 @@
 """Specimen codes: what a reader's scanner takes for one, and the codes that Doorstep's own labels carry.
 
-A label's code is `S-` and ten characters in two groups, then a check character, such as S-7KQ2M-94XTB-H: of 31
+A label's code is `S-` and ten characters in two groups, then a check character, such as S-7KQ2M-94XTB-M: of 31
 characters that are not mistaken for one another. Weights 1 to 10 modulo 31, a prime: any one character that is wrong
 and any two that changed places are noticed.
 """

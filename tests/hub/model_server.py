@@ -25,6 +25,8 @@ class ModelServer:
         self.keys, self.jtis, self.tokens = {}, set(), set()
         self.held, self.requests, self.sightings = {}, [], []
         self.tickets, self.commands = [], []
+        self.registrar = None  # a server of an earlier version takes no registrations, and refuses a body with one
+        self.registered, self.registration_answer = {}, lambda sealed: None
         self.receipts = True
         self.refuse_record = lambda sealed: False
         self.disposition = lambda sealed: None
@@ -125,6 +127,9 @@ class ModelServer:
         records = [item[1] for item in items if item[0] == 1]
         if any(self.refuse_record(sealed) for sealed in records):
             return handler.problem(400, "bad-item")
+        registrations = [item[1] for item in items if item[0] == 8]
+        if registrations and (self.registrar is None or any(self.refuse_record(one) for one in registrations)):
+            return handler.problem(400, "bad-item")
         with self.lock:
             self.sightings += [item[1] for item in items if item[0] == 2]
             reply = [[0, {1: 1, 2: self.clock_ms(), 3: self.epoch}], *map(self._take, range(len(records)), records)]
@@ -132,10 +137,21 @@ class ModelServer:
                 top = next(number for number in range(1, max(numbers) + 2) if number not in numbers) - 1
                 if top:
                     reply.append([2, reader_id, top, self.seal_receipt(reader_id, top, numbers[top])])
+            if self.registrar is not None:
+                reply[0][1][6] = self.registrar.public_key().public_bytes_raw()
+            reply += map(self._register, registrations)
         reply += [[3, *ticket] for ticket in self.tickets] + [[4, *command] for command in self.commands]
         return handler.answer(
             200, "application/cbor-seq", b"".join(cbor2.dumps(item, canonical=True) for item in reply)
         )
+
+    def _register(self, sealed):
+        registration_id = cbor2.loads(sealed)[2]
+        forced = self.registration_answer(sealed)
+        if forced:
+            return [8, registration_id, *forced]
+        old = self.registered.setdefault(registration_id, sealed)
+        return [8, registration_id, 1 if old is sealed else 2 if old == sealed else 3, None]
 
     def _take(self, index, sealed):
         header = cbor2.loads(cbor2.loads(sealed).value[0])

@@ -94,11 +94,17 @@ class Organisation:
         sealed = [reader.seal(body) for body in bodies]
         return self.post(sealed, [factory.sighting(reader)] if seen else [])
 
-    def post(self, sealed: list[bytes], sightings: list[dict[int, Any]] | None = None) -> list[Any]:
-        """Post sealed records and sightings as they are."""
+    def post(
+        self,
+        sealed: list[bytes],
+        sightings: list[dict[int, Any]] | None = None,
+        registrations: list[bytes] | None = None,
+    ) -> list[Any]:
+        """Post sealed records, sightings and sealed registrations as they are."""
+        more = factory.sequence(*([wire.ITEM_REGISTRATION, one] for one in registrations or []))
         answer = self._client.post(
             wire.EXCHANGE_PATH,
-            content=factory.exchange_body(sealed, sightings),
+            content=factory.exchange_body(sealed, sightings) + more,
             headers={"Authorization": f"Bearer {self._token()}", "Content-Type": wire.EXCHANGE_MEDIA_TYPE},
         )
         assert answer.status_code == 200, answer.text

@@ -15,6 +15,7 @@ import cbor2
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cwt import COSE, COSEKey
+from pyhpke import AEADId, CipherSuite, KDFId, KEMId
 
 HERE = Path(__file__).parent
 KEY = bytes(range(32))
@@ -28,6 +29,13 @@ NOW_MS = 1_780_000_000_000
 HUB_NONCE = bytes(range(0x10, 0x20))
 READER_NONCE = bytes(range(0x20, 0x30))
 RANDOM9 = bytes(range(0xA0, 0xA9))
+
+
+# The server's key pair for registrations and the ephemeral one, each derived from its bytes (RFC 9180 section 7.1.3).
+HPKE = CipherSuite.new(KEMId.DHKEM_X25519_HKDF_SHA256, KDFId.HKDF_SHA256, AEADId.AES256_GCM)
+REGISTRAR = HPKE.kem.derive_key_pair(bytes(range(0x40, 0x60)))
+EPHEMERAL = HPKE.kem.derive_key_pair(bytes(range(0x60, 0x80)))
+REGISTRATION = bytes(range(0x80, 0x90))
 
 
 def derive(info: bytes) -> bytes:
@@ -192,6 +200,21 @@ SIGHTING = {
     12: "0.1.0",
     13: 0,
 }
+REGISTERED: dict[int, Any] = {
+    1: REGISTRATION, 2: HUB, 3: NOW_MS, 4: "S-7KQ2M-94XTB-M", 5: "Zoë", 6: "O'Neill", 7: "1980-03-07", 8: "9990000018",
+    9: "07700 900123", 10: "", 11: "1 Lane End\nVillage", 12: "ZZ9 7QX", 13: "Welsh", 14: "Text only",
+    15: ["CLINIC-17"], 16: ["A test, and that its result is told", NOW_MS, "A Nurse"],
+}  # fmt: skip
+
+
+def seal_registration(plaintext: bytes, registration_id: bytes = REGISTRATION) -> bytes:
+    info = b"doorstep/1 registration" + HUB + registration_id
+    enc, context = HPKE.create_sender_context(REGISTRAR.public_key, info, eks=EPHEMERAL)
+    key_id = hashlib.sha256(REGISTRAR.public_key.to_public_bytes()).digest()[:8]
+    return cbor2.dumps([key_id, HUB, registration_id, enc + context.seal(plaintext)])
+
+
+SEALED_REGISTRATION = seal_registration(cbor2.dumps(REGISTERED))
 SEALED_RECEIPT = seal_down(3, cbor2.dumps(DOWNS["receipt"][1]))
 OTHERS: dict[str, tuple[str, Any]] = {
     # As those of the release, made by hand here: another encoder than `reader.packfile`.
@@ -271,6 +294,15 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "hub, header of a hub that knows no epoch": ("hub-header", [0, {1: 1, 2: NOW_MS, 3: None, 4: "hub 0.1.0", 5: []}]),
     "hub, record": ("record-item", [1, FIRST]),
     "hub, sighting": ("sighting", [2, SIGHTING]),
+    "hub, registration": ("registration-item", [8, SEALED_REGISTRATION]),
+    "registration, sealed": ("sealed-registration", cbor2.loads(SEALED_REGISTRATION)),
+    "registration, what it opens to": ("registration-plain", REGISTERED),
+    "server, header that names the key for registrations": (
+        "server-header",
+        [0, {1: 1, 2: NOW_MS, 3: EPOCH, 6: REGISTRAR.public_key.to_public_bytes()}],
+    ),
+    "server, registration held": ("registration-answer", [8, REGISTRATION, 1, None]),
+    "server, registration that cannot be read": ("registration-answer", [8, None, 4, "malformed"]),
     "server, header": ("server-header", [0, {1: 1, 2: NOW_MS, 3: EPOCH}]),
     "server, held": ("answer", [1, 0, READER, 1, 1, None]),
     "server, quarantined": ("answer", [1, 1, None, None, 4, "malformed"]),
@@ -346,6 +378,41 @@ def derivations() -> dict[str, Any]:
         "reader proof": READER_PROOF.hex(), "hub proof": HUB_PROOF.hex(), "session key": SESSION.hex(),
         "clock unix ms": NOW_MS, "clock uncertainty ms": 250,
         "clock proof": CLOCK_PROOF.hex(), "genesis": GENESIS.hex(),
+    }  # fmt: skip
+
+
+def registrations() -> dict[str, Any]:
+    """One whole registration, and what must not open: as it is named, and what was wrongly sealed."""
+    plain = cbor2.dumps(REGISTERED)
+    envelope = cbor2.loads(SEALED_REGISTRATION)
+    flipped = envelope[3][:-1] + bytes([envelope[3][-1] ^ 1])
+    refused = {
+        "altered": ([*envelope[:3], flipped], "does-not-open"),
+        "moved to another id": ([*envelope[:2], bytes(16), envelope[3]], "does-not-open"),
+        "moved to another hub": ([envelope[0], bytes(8), *envelope[2:]], "does-not-open"),
+        "an id inside that is not the envelope's": (
+            cbor2.loads(seal_registration(cbor2.dumps(REGISTERED | {1: bytes(16)}))),
+            "does-not-open",
+        ),
+        "a birth date that is none": (
+            cbor2.loads(seal_registration(cbor2.dumps(REGISTERED | {7: "1980-02-30"}))),
+            "not-understood",
+        ),
+        "a key too few": (
+            cbor2.loads(seal_registration(cbor2.dumps({key: REGISTERED[key] for key in range(1, 16)}))),
+            "not-understood",
+        ),
+        "too short an encapsulated key": ([*envelope[:3], envelope[3][:31]], "does-not-open"),
+        "three parts": (envelope[:3], "malformed"),
+    }
+    return {
+        "private key": REGISTRAR.private_key.to_private_bytes().hex(),
+        "public key": REGISTRAR.public_key.to_public_bytes().hex(),
+        "hub": HUB.hex(), "registration": REGISTRATION.hex(), "plaintext": plain.hex(),
+        "hex": SEALED_REGISTRATION.hex(),
+        "refused": [
+            {"name": name, "hex": cbor2.dumps(value).hex(), "code": code} for name, (value, code) in refused.items()
+        ],
     }  # fmt: skip
 
 
@@ -473,7 +540,7 @@ def refused() -> dict[str, Any]:
 def main() -> None:
     for name, content in (
         ("messages", messages()), ("sealed", sealed()), ("derivations", derivations()), ("traces", traces()),
-        ("segments", segments()), ("refused", refused()),
+        ("segments", segments()), ("refused", refused()), ("registrations", registrations()),
     ):  # fmt: skip
         (HERE / f"{name}.json").write_text(json.dumps(content, indent=1, ensure_ascii=True) + "\n")
 
