@@ -9,6 +9,7 @@ from bumble.controller import Controller
 from bumble.transport.common import StreamPacketSource
 
 from .air import Air, LinkModel
+from .antenna import Antenna, OnAir
 from .backend import AirClient, AirScanner, backends
 from .flash import Flash
 from .reader import EmulatedReader
@@ -60,12 +61,14 @@ class Bench:
         flash_size: int = 2 * 1024 * 1024,
         seed: int | None = None,
         start: bool = True,
+        antenna: Antenna | None = None,
         **options: Any,
     ) -> EmulatedReader:
         """Put a reader on the bench; it is switched on unless `start` is False.
 
-        `flash` is its flash file (a temporary one if none); `address` its Bluetooth address; `options` are those of
-        EmulatedReader: `speed`, `console_lines`, `heap_sample_s` (real seconds between looks at its heap, or None).
+        `flash` is its flash file (a temporary one if none); `address` its Bluetooth address; `antenna` its own real
+        adapter in place of the virtual air; `options` are those of EmulatedReader: `speed`, `console_lines`,
+        `heap_sample_s` (real seconds between looks at its heap, or None).
         """
         number = len(self.readers)
         if flash is None:
@@ -73,7 +76,7 @@ class Bench:
                 self._folder = tempfile.TemporaryDirectory(prefix="doorstep-bench-")
             flash = Path(self._folder.name) / f"reader-{number}.bin"
         reader = EmulatedReader(
-            air=self.air,
+            antenna=antenna or OnAir(self.air),
             name=name or f"reader-{number}",
             flash=Flash(flash, flash_size, seed=self.seed + number),
             address=address or f"C0:FF:EE:{self.seed >> 8 & 255:02X}:{self.seed & 255:02X}:{number:02X}",

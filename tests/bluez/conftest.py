@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 import pytest_asyncio
 
 from tests.bluez.guest import Guest
@@ -27,7 +26,7 @@ async def the_path(guest: Guest) -> AsyncIterator[LaptopVillage]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def village(the_path: LaptopVillage, guest: Guest, request: pytest.FixtureRequest) -> AsyncIterator[LaptopVillage]:
+async def village(the_path: LaptopVillage, guest: Guest) -> AsyncIterator[LaptopVillage]:
     """The path, whole, without readers; what the test adds is taken away after it."""
     await the_path.restore()
     yield the_path

@@ -70,9 +70,8 @@ def _install() -> None:
 
 
 def _fetch(folder: Path) -> None:
-    depends = _apt("show", _NEWEST_KERNEL, program="apt-cache")
-    images = [word for word in depends.replace(",", " ").split() if word.startswith("linux-image-") and "-amd64" in word]
-    image = next((word for word in images if word != _NEWEST_KERNEL), None)
+    words = _apt("depends", _NEWEST_KERNEL, program="apt-cache").split()
+    image = next((word for word in words if word.startswith("linux-image-") and word != _NEWEST_KERNEL), None)
     if image is None:
         raise CannotHave(f"apt knows no {_NEWEST_KERNEL}: run apt-get update, then run this again.")
     version = image.removeprefix("linux-image-")
