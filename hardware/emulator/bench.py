@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bumble import hci
 from bumble.controller import Controller
 from bumble.transport.common import StreamPacketSource
 
@@ -14,6 +15,9 @@ from .backend import AirClient, AirScanner, backends
 from .flash import Flash
 from .reader import EmulatedReader
 from .wiring import FIRMWARE
+
+_LE_META = bytes((hci.HCI_EVENT_PACKET, hci.HCI_LE_META_EVENT))
+_ADDRESS_END = 14  # in an LE Connection Complete event: header, subevent, status, handle, role, address type, address
 
 
 class Bench:
@@ -120,7 +124,21 @@ class _Hub(asyncio.Protocol):
 
     def on_packet(self, packet: bytes) -> None:
         """From the controller to the hub's host."""
+        if packet[:2] == _LE_META and packet[3] == hci.HCI_LE_CONNECTION_COMPLETE_EVENT:
+            packet = self._connection_complete(packet)
         self._transport.write(packet)
+
+    def _connection_complete(self, packet: bytes) -> bytes:
+        """The enhanced form, which a controller sends to a host that takes it (Core 5.4 Vol 4 Part E 7.7.65.10).
+
+        Bumble's offers link layer privacy and never sends it: Linux waits for it, and meanwhile for nothing else.
+        """
+        enhanced = hci.HCI_LE_ENHANCED_CONNECTION_COMPLETE_EVENT
+        if not self._controller.le_event_mask >> (enhanced - 1) & 1:
+            return packet
+        head, tail = packet[4:_ADDRESS_END], packet[_ADDRESS_END:]
+        parameters = bytes((enhanced,)) + head + bytes(12) + tail  # no private addresses are resolved
+        return packet[:2] + bytes((len(parameters),)) + parameters
 
     def data_received(self, data: bytes) -> None:
         self._source.data_received(data)

@@ -40,7 +40,7 @@ class LaptopVillage(Village):
         super().__init__(folder, seed)
         self.path = LaptopPath(folder, guest, seed, self._told)
 
-    async def until_told(self, kind: str, since: int, timeout: float = 120, **fields: object) -> Event:
+    async def until_told(self, kind: str, since: int, timeout: float = 240, **fields: object) -> Event:
         """Wait for an event of that kind with those fields among the hub's events after the first `since`."""
 
         def found(events: list[Event]) -> list[Event]:
