@@ -17,7 +17,7 @@ from .reader import EmulatedReader
 from .wiring import FIRMWARE
 
 _LE_META = bytes((hci.HCI_EVENT_PACKET, hci.HCI_LE_META_EVENT))
-_ADDRESS_END = 14  # in an LE Connection Complete event: header, subevent, status, handle, role, address type, address
+_ADDRESS_END = 15  # in an LE Connection Complete event: header, subevent, status, handle, role, address type, address
 
 
 class Bench:

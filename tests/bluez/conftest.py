@@ -32,4 +32,5 @@ async def village(the_path: LaptopVillage, guest: Guest) -> AsyncIterator[Laptop
     yield the_path
     await the_path.retire()
     # Shown when the test has failed.
+    print("The hub's last events:", *the_path.events[-30:], sep="\n")
     print(f"The server said last:\n{the_path.path.server.last_words()}\nThe guest:\n{await guest.last_words()}")
