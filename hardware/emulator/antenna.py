@@ -5,6 +5,7 @@ sets, but one host is one peripheral here, as one board is.
 """
 
 import asyncio
+import struct
 from typing import Protocol
 
 from bumble import hci
@@ -16,6 +17,8 @@ from .air import Air, LinkModel
 
 _BUFFERS = LinkModel().transmit_buffers
 _ANSWER_S = 5.0
+_RESET_OPCODE = 0x0C03
+_RESET = struct.pack("<BHB", hci.HCI_COMMAND_PACKET, _RESET_OPCODE, 0)
 
 
 class AdapterError(Exception):
@@ -122,7 +125,7 @@ class Adapter:
     def _reset(self) -> None:
         """It drops its links at once, without a word to the other side (Core 5.4 Vol 4 Part E 7.3.2)."""
         self._silent.clear()
-        self._transport.sink.on_packet(bytes(hci.HCI_Reset_Command()))
+        self._transport.sink.on_packet(_RESET)
 
     def on_packet(self, packet: bytes) -> None:
         """From the controller."""
@@ -130,5 +133,5 @@ class Adapter:
             self._host.on_packet(packet)
         elif not self._silent.is_set():
             event = hci.HCI_Packet.from_bytes(packet)
-            if isinstance(event, hci.HCI_Command_Complete_Event) and event.command_opcode == hci.HCI_RESET_COMMAND:
+            if isinstance(event, hci.HCI_Command_Complete_Event) and event.command_opcode == _RESET_OPCODE:
                 self._silent.set()
