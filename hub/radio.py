@@ -35,9 +35,9 @@ RADIOS = "doorstep.radios"
 CONNECT_S = 45.0
 SUBSCRIBE_S = 15.0
 CLOSE_S = 10.0
-SILENCE_S = (
-    120.0  # no advertisement at all for this long: the scan may have died with its adapter, so it is started anew
-)
+# No advertisement at all for this long: the scan is started anew. On BlueZ it dies with its adapter and nobody is
+# told, so this is also how long an adapter may be off, or gone, before a person hears of it.
+SILENCE_S = 30.0
 ARRIVED_MAX = 2 * wire.CREDITS_MAX  # values that wait to be read, at most 2 MB
 _SMALLEST_MTU = 23
 _UNAVAILABLE = {

@@ -5,14 +5,19 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bumble import hci
 from bumble.controller import Controller
 from bumble.transport.common import StreamPacketSource
 
 from .air import Air, LinkModel
+from .antenna import Antenna, OnAir
 from .backend import AirClient, AirScanner, backends
 from .flash import Flash
 from .reader import EmulatedReader
 from .wiring import FIRMWARE
+
+_LE_META = bytes((hci.HCI_EVENT_PACKET, hci.HCI_LE_META_EVENT))
+_ADDRESS_END = 15  # in an LE Connection Complete event: header, subevent, status, handle, role, address type, address
 
 
 class Bench:
@@ -60,12 +65,14 @@ class Bench:
         flash_size: int = 2 * 1024 * 1024,
         seed: int | None = None,
         start: bool = True,
+        antenna: Antenna | None = None,
         **options: Any,
     ) -> EmulatedReader:
         """Put a reader on the bench; it is switched on unless `start` is False.
 
-        `flash` is its flash file (a temporary one if none); `address` its Bluetooth address; `options` are those of
-        EmulatedReader: `speed`, `console_lines`, `heap_sample_s` (real seconds between looks at its heap, or None).
+        `flash` is its flash file (a temporary one if none); `address` its Bluetooth address; `antenna` its own real
+        adapter in place of the virtual air; `options` are those of EmulatedReader: `speed`, `console_lines`,
+        `heap_sample_s` (real seconds between looks at its heap, or None).
         """
         number = len(self.readers)
         if flash is None:
@@ -73,7 +80,7 @@ class Bench:
                 self._folder = tempfile.TemporaryDirectory(prefix="doorstep-bench-")
             flash = Path(self._folder.name) / f"reader-{number}.bin"
         reader = EmulatedReader(
-            air=self.air,
+            antenna=antenna or OnAir(self.air),
             name=name or f"reader-{number}",
             flash=Flash(flash, flash_size, seed=self.seed + number),
             address=address or f"C0:FF:EE:{self.seed >> 8 & 255:02X}:{self.seed & 255:02X}:{number:02X}",
@@ -117,7 +124,21 @@ class _Hub(asyncio.Protocol):
 
     def on_packet(self, packet: bytes) -> None:
         """From the controller to the hub's host."""
+        if packet[:2] == _LE_META and packet[3] == hci.HCI_LE_CONNECTION_COMPLETE_EVENT:
+            packet = self._connection_complete(packet)
         self._transport.write(packet)
+
+    def _connection_complete(self, packet: bytes) -> bytes:
+        """The enhanced form, which a controller sends to a host that takes it (Core 5.4 Vol 4 Part E 7.7.65.10).
+
+        Bumble's offers link layer privacy and never sends it: Linux waits for it, and meanwhile for nothing else.
+        """
+        enhanced = hci.HCI_LE_ENHANCED_CONNECTION_COMPLETE_EVENT
+        if not self._controller.le_event_mask >> (enhanced - 1) & 1:
+            return packet
+        head, tail = packet[4:_ADDRESS_END], packet[_ADDRESS_END:]
+        parameters = bytes((enhanced,)) + head + bytes(12) + tail  # no private addresses are resolved
+        return packet[:2] + bytes((len(parameters),)) + parameters
 
     def data_received(self, data: bytes) -> None:
         self._source.data_received(data)

@@ -21,23 +21,32 @@ def run(
     file: Annotated[Path, typer.Argument(metavar="SCENARIO.toml", help="Which readers, which tests, what to expect.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
     stay: Annotated[bool, typer.Option("--stay", help="Leave the readers on for a hub, until Ctrl-C.")] = False,
+    hci: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--hci",
+            metavar="TRANSPORT",
+            help="Stay on a real adapter, named as Bumble does (usb:0), for a real hub. Once for each reader.",
+        ),
+    ] = None,
 ) -> None:
     """Run the tests of a scenario and tell what happens; exit 0 only if every outcome shown is the expected one."""
     import asyncio
 
     from . import scenario
+    from .antenna import AdapterError
     from .image import ImageError
     from .round import Round
 
     try:
         plan = scenario.load(file)
-        tests = Round(plan, quiet=as_json, stay=stay)
+        tests = Round(plan, quiet=as_json, stay=stay or bool(hci), adapters=hci or ())
         tests.check()
     except scenario.ScenarioError as error:
         _stop(str(error), USAGE)
     try:
         readers = asyncio.run(tests.run())
-    except ImageError as error:
+    except (AdapterError, ImageError) as error:
         _stop(str(error), FAILED)
     agree = all(test["agrees"] for reader in readers for test in reader["tests"])
     if as_json:

@@ -13,12 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from bumble import att, core, gatt, hci
-from bumble.controller import Controller
 from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.gatt import Characteristic, Service
 from bumble.host import Host
 
-from .air import Air
+from .antenna import Antenna
 from .calls import Answer, Event, Operation
 from .database import Database, Value
 
@@ -49,19 +48,18 @@ class Peripheral:
 
     def __init__(
         self,
-        air: Air,
+        antenna: Antenna,
         address: str,
         push: Callable[[Event, bytes], None],
         linked: Callable[[], None],
         *,
         connections: int = 1,
     ) -> None:
-        self._air = air
+        self._antenna = antenna
         self._address = hci.Address(address)
         self._push = push
         self._linked = linked
         self._max_connections = connections
-        self._controller: Controller | None = None
         self._device: Device | None = None
         self._settings: dict[str, Any] = {"gap_name": b"MPY ESP32", "mtu": 256, "rxbuf": 256, "addr_mode": 0, "bond": 0}
         self._database: Database | None = None
@@ -99,8 +97,8 @@ class Peripheral:
     def set_near(self, near: bool) -> None:
         """Move it into or out of range."""
         self._near = near
-        if self._controller is not None:
-            self._air.set_range(self._controller, near)
+        if self._device is not None:
+            self._antenna.set_range(near)
 
     def handle(self, operation: Operation, payload: bytes) -> Answer:
         """Answer one call of the firmware; raises OSError with the errno that NimBLE's port gives."""
@@ -124,9 +122,7 @@ class Peripheral:
             self._handled.cancel()
         for task in self._indications:
             task.cancel()
-        if self._controller is not None:
-            self._air.vanish(self._controller)
-        self._controller = None
+        self._antenna.vanish()
         self._device = None
         self._connections.clear()
         self._advertising = False
@@ -142,12 +138,8 @@ class Peripheral:
             return
         if self._device is not None:
             return
-        controller = Controller("reader", link=self._air)
-        controller.le_acl_data_packet_length = 251
         host = Host()
-        # Directly, not through a pipe: a notification has to be counted as waiting before the firmware's next call.
-        host.set_packet_sink(controller)
-        controller.set_packet_sink(host)
+        await self._antenna.plug(host)
         config = DeviceConfiguration(
             name=self._settings["gap_name"].decode(errors="replace"),
             address=self._address,
@@ -158,9 +150,8 @@ class Peripheral:
         device.gatt_server.max_mtu = self._settings["mtu"]
         device.on(device.EVENT_CONNECTION, self._on_connection)
         await device.power_on()
-        self._controller = controller
         self._device = device
-        self._air.set_range(controller, self._near)
+        self._antenna.set_range(self._near)
         self._worker = asyncio.create_task(self._run_steps())
         self._add_gap_service(device)
 
@@ -291,7 +282,7 @@ class Peripheral:
         await self._step(lambda: done)
 
     def _claim_buffer(self) -> None:
-        if self._controller is not None and self._air.waiting(self._controller) >= self._air.model.transmit_buffers:
+        if self._device is not None and not self._antenna.has_room(self._device.host):
             raise OSError(errno.ENOMEM, "no transmit buffer is free")
 
     def _send(self, connection: Connection, pdu: bytes) -> None:

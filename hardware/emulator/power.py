@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import screen, wiring
-from .air import Air
+from .antenna import Antenna
 from .calls import GREETING, Answer, Event, Operation, ResetCause
 from .circuit import Circuit
 from .flash import Flash, PowerLost
@@ -39,7 +39,7 @@ class PoweredReader:
     def __init__(
         self,
         *,
-        air: Air,
+        antenna: Antenna,
         name: str,
         flash: Flash,
         address: str,
@@ -64,7 +64,7 @@ class PoweredReader:
         self._firmware = firmware
         self._heap = heap
         self._heap_sample_s = heap_sample_s
-        self._air = air
+        self._antenna = antenna
         self._pace = Pace(speed, in_step)
         self._process: ReaderProcess | None = None
         self._radio: Peripheral | None = None
@@ -165,7 +165,7 @@ class PoweredReader:
             self._boot_us = self.clock.us
             self._heard_real = asyncio.get_running_loop().time()
             self._cause, self._wake_reason = cause, wake
-            self._radio = Peripheral(self._air, self.address, self._push, self.links_changed)
+            self._radio = Peripheral(self._antenna, self.address, self._push, self.links_changed)
             self._radio.set_near(self._near)
             process = ReaderProcess(self._firmware, self._heap, self._handle, self._log, self.flash.path)
             try:

@@ -3,14 +3,15 @@
 import asyncio
 import contextlib
 import re
-import secrets
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
+from .antenna import Adapter, AdapterError
 from .bench import Bench
 from .measurements import Measurements
 from .path import provision
@@ -25,11 +26,18 @@ _MOVING = re.compile(r"[\d:.%\s]+")
 
 
 class Round:
-    """One run of a scenario. `quiet` keeps standard output free and tells the story on standard error."""
+    """One run of a scenario. `quiet` keeps standard output free and tells the story on standard error.
 
-    def __init__(self, plan: Scenario, *, quiet: bool = False, stay: bool = False) -> None:
+    `adapters` are Bumble transports of real controllers, one a reader in the order of the scenario; without them the
+    readers are on the virtual air.
+    """
+
+    def __init__(
+        self, plan: Scenario, *, quiet: bool = False, stay: bool = False, adapters: Sequence[str] = ()
+    ) -> None:
         self.plan = plan
         self.stay = stay
+        self._adapters = [Adapter(spec) for spec in adapters]
         self._measurements = Measurements()
         self._screen = Console(stderr=quiet, highlight=False, soft_wrap=True)
         self._began = time.monotonic()
@@ -40,8 +48,13 @@ class Round:
         return round(time.monotonic() - self._began, 1)
 
     def check(self) -> None:
-        """ScenarioError for a strip or tube that cannot be made, before anything is started."""
+        """ScenarioError for what cannot be made or is not there, before anything is started."""
+        if self._adapters and len(self._adapters) != len(self.plan.reader):
+            raise ScenarioError(
+                f"An adapter is one reader's: the scenario has {len(self.plan.reader)}, so give --hci as many times."
+            )
         for reader in self.plan.reader:
+            reader.identity()
             for at, test in enumerate(reader.test):
                 try:
                     if test.strip is not None:
@@ -58,20 +71,44 @@ class Round:
         """Every reader at once, its tests in order; one entry a reader, in the order of the scenario."""
         if not self._measurements.present:
             self._say("Bench", "finds no measured traces, so the physical model stands in for them")
-        async with Bench(seed=self.plan.seed) as bench:
-            if self.stay:
+        async with contextlib.AsyncExitStack() as stack:
+            bench = await stack.enter_async_context(Bench(seed=self.plan.seed))
+            for adapter in self._adapters:
+                await stack.enter_async_context(adapter)
+            if self.stay and not self._adapters:
                 self._say("Bench", f"has its readers in range of a hub with DOORSTEP_HUB_RADIO=emulated:{bench.radio}")
-            readers = await asyncio.gather(*(self._reader(bench, plan) for plan in self.plan.reader))
+            antennas = self._adapters or [None] * len(self.plan.reader)
+            readers = await asyncio.gather(
+                *(self._reader(bench, *each) for each in zip(self.plan.reader, antennas, strict=True))
+            )
             if self.stay:
-                self._say("Bench", "stays. Press Ctrl-C to end and remove it all")
+                self._say("Bench", "stays. Press Ctrl-C to end it")
                 with contextlib.suppress(asyncio.CancelledError):  # Ctrl-C is the way out, not a failure
-                    await asyncio.Event().wait()
+                    await self._until_unplugged()
         return readers
 
-    async def _reader(self, bench: Bench, plan: ReaderPlan) -> dict[str, Any]:
-        reader = await bench.add_reader(name=plan.name, start=False, speed=self.plan.speed)
-        reader_id = secrets.token_bytes(8)
-        await provision(reader, reader_id, secrets.token_bytes(32), 0, plan.name)
+    async def _until_unplugged(self) -> None:
+        """Wait for ever, or raise AdapterError when an adapter has gone."""
+        if not self._adapters:
+            await asyncio.Event().wait()
+        await asyncio.wait([adapter.gone for adapter in self._adapters], return_when=asyncio.FIRST_COMPLETED)
+        gone = next(adapter for adapter in self._adapters if adapter.gone.done())
+        raise AdapterError(f"The adapter {gone.spec} has gone: plug it in and start again.")
+
+    async def _reader(self, bench: Bench, plan: ReaderPlan, adapter: Adapter | None) -> dict[str, Any]:
+        kept = plan.flash is not None and plan.flash.exists()
+        identity = plan.identity()
+        reader_id = bytes.fromhex(identity.reader_id)
+        reader = await bench.add_reader(
+            name=plan.name,
+            flash=plan.flash,
+            address=None if adapter is None else _address(reader_id),
+            start=False,
+            speed=self.plan.speed,
+            antenna=adapter,
+        )
+        if not kept:
+            await provision(reader, reader_id, bytes.fromhex(identity.key), identity.generation, plan.name)
         reader.circuit.rtc.set_time(datetime.now(UTC))
         reader.close_lid()
         await reader.start()
@@ -84,7 +121,7 @@ class Round:
             watching.cancel()
         if self.stay:
             reader.speed = 1.0
-        return {"name": plan.name, "id": reader_id.hex(), "tests": tests}
+        return {"name": plan.name, "id": identity.reader_id, "tests": tests}
 
     async def _test(self, worker: Worker, test: TestPlan, seed: int) -> dict[str, Any]:
         shown: Shown | None = None
@@ -138,6 +175,11 @@ class Round:
 
     def _say(self, who: str, what: str, style: str = "") -> None:
         self._screen.print(f"{self._stamp()}[bold]{escape(who):<15}[/bold] {escape(what)}", style=style)
+
+
+def _address(reader_id: bytes) -> str:
+    """A static random address (Core 5.4 Vol 6 Part B 1.3.2.1) that no other bench has."""
+    return ":".join(f"{octet:02X}" for octet in (reader_id[0] | 0xC0, *reader_id[1:6]))
 
 
 def _kind(text: str) -> str:

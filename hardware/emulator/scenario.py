@@ -7,6 +7,7 @@ absent, the physical model beside them stands in.
     speed = 200                                # seconds for a reader in one of ours
     [[reader]]
     name = "Village hall"
+    enrolled = "hall.json"                     # what `doorstep server enrol-reader --json` printed, beside this file
     [[reader.test]]
     specimen = "SPC-0001"
     operator = "OPKIT1"
@@ -20,11 +21,12 @@ absent, the physical model beside them stands in.
     expect = { outcome = "positive", reason = "none" }
 """
 
+import secrets
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from .measurements import Measurements
 from .physics import Line, Strip, Tube
@@ -117,11 +119,49 @@ class TestPlan(_Part):
         return self
 
 
+class Identity(BaseModel):
+    """A reader as the server has enrolled it; the key is secret."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    reader_id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    generation: Annotated[int, Field(ge=0)]
+
+
 class ReaderPlan(_Part):
-    """One reader and its tests, in order."""
+    """One reader and its tests, in order.
+
+    Without `enrolled` it has an identity that nobody else knows, and ends with the run. With it, its flash is kept
+    beside that file: a reader that began its numbers anew would look like two under one identity.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=32)]
+    enrolled: Path | None = None
     test: Annotated[list[TestPlan], Field(max_length=1000)] = []
+
+    @field_validator("enrolled")
+    @classmethod
+    def _beside(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        folder: Path | None = info.context
+        return path if path is None or folder is None else folder / path
+
+    @property
+    def flash(self) -> Path | None:
+        """Where its flash is kept; None for one that ends with the run."""
+        return None if self.enrolled is None else self.enrolled.with_suffix(".flash")
+
+    def identity(self) -> Identity:
+        """Its identity; a new one without `enrolled`. ScenarioError."""
+        if self.enrolled is None:
+            return Identity(reader_id=secrets.token_hex(8), key=secrets.token_hex(32), generation=0)
+        try:
+            return Identity.model_validate_json(self.enrolled.read_bytes())
+        except (OSError, ValueError):
+            raise ScenarioError(
+                f"{self.name}: {self.enrolled} is not what doorstep server enrol-reader --json printed: "
+                "write that into this file and try again."
+            ) from None
 
 
 class Scenario(_Part):
@@ -138,7 +178,7 @@ def load(path: Path) -> Scenario:
         if path.stat().st_size > _FILE_MAX:
             raise ScenarioError(f"{path} is over {_FILE_MAX} bytes: give a scenario file.")
         text = path.read_text(encoding="utf-8")
-        return Scenario.model_validate(tomllib.loads(text))
+        return Scenario.model_validate(tomllib.loads(text), context=path.parent)
     except OSError as error:
         raise ScenarioError(f"{path} cannot be read ({error.strerror}): give the path of a scenario file.") from None
     except UnicodeDecodeError:
