@@ -1,5 +1,5 @@
-"""`doorstep server reader`: its keys - a new one by downlink, or one that this database has lost, put back - and handing
-it to another organisation."""
+"""`doorstep server reader`: a reader's keys - a new one by downlink, or one that this database has lost, put back - and
+handing it to another organisation."""
 
 import sys
 from typing import Annotated

@@ -33,7 +33,8 @@ TOKEN = "/oauth/token"
 POLICY = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig><type>system</type><listen>unix:path={path}</listen>
-<policy context="default"><allow send_destination="*"/><allow own="*"/><allow user="*"/>{more}</policy></busconfig>
+<policy context="default"><allow send_destination="*" eavesdrop="true"/>
+<allow eavesdrop="true"/><allow own="*"/><allow user="*"/>{more}</policy></busconfig>
 """
 
 
@@ -76,9 +77,10 @@ async def bluez(folder, adapters, more=""):
     )  # fmt: skip
     try:
         assert daemon.stdout is not None
-        await daemon.stdout.readline()
-        bus = await MessageBus(bus_address=f"unix:path={path}").connect()
-        assert await bus.request_name("org.bluez") is RequestNameReply.PRIMARY_OWNER
+        async with asyncio.timeout(30):
+            await daemon.stdout.readline()
+            bus = await MessageBus(bus_address=f"unix:path={path}").connect()
+            assert await bus.request_name("org.bluez") is RequestNameReply.PRIMARY_OWNER
 
         def answer(message):
             if message.message_type is not MessageType.METHOD_CALL or message.member != "GetManagedObjects":

@@ -32,8 +32,9 @@ def environment(wheel, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pipx")
     venv.create(folder, with_pip=False, symlinks=True)
     python = folder / "bin" / "python"
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
     subprocess.run(
-        [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index", str(wheel)],
+        [*install, str(wheel)],
         check=True, capture_output=True, timeout=120,
     )  # fmt: skip
     (site,) = folder.glob("lib/python3*/site-packages")
