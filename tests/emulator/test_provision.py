@@ -1,4 +1,4 @@
-"""`doorstep reader provision` through mpremote on real MicroPython: what it writes, what it refuses, what a cut leaves."""
+"""`doorstep reader provision` through mpremote on real MicroPython: what it writes and refuses, what a cut leaves."""
 
 import json
 import os

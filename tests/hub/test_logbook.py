@@ -137,7 +137,7 @@ def test_the_files_are_private_rotated_and_bounded_and_so_is_a_line(log, monkeyp
     monkeypatch.setattr(logbook, "FILE_BYTES", 20_000)
     logbook.to_file(log)
     for number in range(300):
-        logging.getLogger("hub.test").info("x" * 100_000, extra={"detail": "y" * 100_000, "number": number})
+        logging.getLogger("hub.test").info("word " * 20_000, extra={"detail": "word " * 20_000, "number": number})
     found = logbook.files(log)
     assert len(found) == logbook.FILES == len(list(log.parent.iterdir()))
     for file in found:
