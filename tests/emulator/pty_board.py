@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import tty
 from pathlib import Path
 
 _BLOCKS = 1024
@@ -58,14 +59,15 @@ sys.path[:] = ["", ".frozen", "/lib"]
 
 
 class PtyBoard:
-    """`with PtyBoard(folder) as board:` gives `board.port`; `board.resets` counts. `cut_after` bytes sent to it, it is
-    unplugged."""
+    """`with PtyBoard(folder) as board:` gives `board.port`. `resets` and `sent` (bytes to it) count; at `cut_at` bytes
+    it is unplugged."""
 
     def __init__(self, folder: Path) -> None:
         self._cells = folder / "flash.bin"
         self._script = folder / "start.py"
         self.resets = -1
-        self.cut_after: int | None = None
+        self.sent = 0
+        self.cut_at: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "PtyBoard":
@@ -74,6 +76,8 @@ class PtyBoard:
         self._script.write_text(_START.format(blocks=_BLOCKS, path=str(self._cells)))
         self._inside = pty.openpty()
         self._outside = pty.openpty()
+        for pair in (self._inside, self._outside):
+            tty.setraw(pair[1])  # a serial line changes no byte
         self.port = os.ttyname(self._outside[1])
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._run), threading.Thread(target=self._carry)]
@@ -112,11 +116,10 @@ class PtyBoard:
                 if end == inside:
                     os.write(outside, data)
                     continue
-                if self.cut_after is not None:
-                    self.cut_after -= len(data)
-                    if self.cut_after <= 0:
-                        self._over.set()
-                        assert self._process is not None
-                        self._process.kill()
-                        return
+                self.sent += len(data)
+                if self.cut_at is not None and self.sent >= self.cut_at:
+                    self._over.set()
+                    assert self._process is not None
+                    self._process.kill()
+                    return
                 os.write(inside, data)

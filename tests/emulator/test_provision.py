@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import cbor2
 import pytest
 
+from emulator.provision import board as board_module
 from emulator.provision import image, label
 from emulator.provision.board import Board, BoardError
 
@@ -20,14 +22,14 @@ IDENTITY = {"reader_id": "00112233aabbccdd", "key": "5f" * 32, "generation": 0, 
 OTHER = {**IDENTITY, "reader_id": "ffeeddccbbaa0099", "name": "Eight"}
 # Makes the reader of a board keep one record, as the instrument does: an event, or the result of a test.
 _RECORD = """
-from reader import cbor, settings, wire
+from reader import cbor, settings
 from reader.custody import Recorder, genesis
 from reader.identity import Identity
 from reader.journal import Journal
 import os
 identity = Identity(settings.ROOT)
 journal = Journal(settings.JOURNAL, genesis(identity.reader_id))
-Recorder(identity, journal, os.urandom).write(cbor.encode({{wire.REC_KIND: {kind}}}))
+Recorder(identity, journal, os.urandom).write(cbor.encode({{1: {kind}}}))
 """
 EVENT, RESULT = 2, 1
 
@@ -45,21 +47,32 @@ def keep(port, kind):
         board._run(_RECORD.format(kind=kind))
 
 
+@pytest.fixture(scope="module")
+def set_up(tmp_path_factory):
+    """A blank board that was set up by the command: its folder, and what the command said."""
+    folder = tmp_path_factory.mktemp("set-up")
+    with PtyBoard(folder) as plugged:
+        done = provision(plugged.port, IDENTITY, "--label", str(folder / "label.svg"))
+        assert done.returncode == 0, done.stderr
+        assert plugged.resets == 2, "before, so that no watchdog bites, and after, so that it starts"
+    return folder, done
+
+
 @pytest.fixture
-def board(tmp_path):
+def board(set_up, tmp_path):
+    """A copy of that board, plugged in."""
+    shutil.copy(set_up[0] / "flash.bin", tmp_path / "flash.bin")
     with PtyBoard(tmp_path) as plugged:
         yield plugged
 
 
-def test_a_blank_board_becomes_the_reader_that_the_server_named(tmp_path, board):
-    done = provision(board.port, IDENTITY, "--label", str(tmp_path / "label.svg"))
-    assert done.returncode == 0, done.stderr
+def test_a_blank_board_becomes_the_reader_that_the_server_named(set_up, board):
+    folder, done = set_up
     assert "Seven\nDoorstep reader 0011 2233 aabb ccdd" in done.stdout
     assert IDENTITY["key"] not in done.stdout + done.stderr
-    svg = (tmp_path / "label.svg").read_text()
+    svg = (folder / "label.svg").read_text()
     assert "Seven" in svg
     assert "0011 2233 aabb ccdd" in svg
-    assert board.resets == 2, "before, so that no watchdog bites, and after, so that it starts"
     expected = image.with_identity(image.files(), bytes.fromhex(IDENTITY["reader_id"]), bytes(32), 0, "Seven")
     with Board(board.port) as there:
         found = there.look()
@@ -73,7 +86,6 @@ def test_a_blank_board_becomes_the_reader_that_the_server_named(tmp_path, board)
 
 
 def test_a_reader_becomes_another_only_when_told_and_only_when_it_owes_nothing(board):
-    assert provision(board.port, IDENTITY).returncode == 0
     done = provision(board.port, OTHER)
     assert done.returncode == 1
     assert "reader 00112233aabbccdd (Seven) already" in done.stderr
@@ -88,7 +100,6 @@ def test_a_reader_becomes_another_only_when_told_and_only_when_it_owes_nothing(b
 
 
 def test_a_start_of_its_own_is_nothing_owed_and_nothing_of_the_old_reader_stays(board):
-    assert provision(board.port, IDENTITY).returncode == 0
     keep(board.port, EVENT)
     done = provision(board.port, OTHER, "--replace")
     assert done.returncode == 0, done.stderr
@@ -100,7 +111,6 @@ def test_a_start_of_its_own_is_nothing_owed_and_nothing_of_the_old_reader_stays(
 
 
 def test_a_reader_that_cannot_be_looked_into_is_left_alone(board):
-    assert provision(board.port, IDENTITY).returncode == 0
     with Board(board.port) as there:
         there._run("import os\nos.remove('/reader/journal.mpy')")
     done = provision(board.port, OTHER, "--replace")
@@ -110,17 +120,39 @@ def test_a_reader_that_cannot_be_looked_into_is_left_alone(board):
         assert there._transport.fs_exists("/main.py")
 
 
-@pytest.mark.parametrize("cut_after", [9_000, 60_000, 400_000])
-def test_unplugged_half_way_it_does_not_start_and_can_be_done_again(tmp_path, cut_after):
-    with PtyBoard(tmp_path) as board:
-        board.cut_after = cut_after
-        done = provision(board.port, IDENTITY)
-        assert done.returncode == 1
-        assert "this again" in done.stderr
-    with PtyBoard(tmp_path) as board:
-        with Board(board.port) as there:
-            assert not there._transport.fs_exists("/main.py")
-        assert provision(board.port, IDENTITY).returncode == 0
+SMALL = {"/reader/one.txt": b"1" * 3_000, "/reader/two.txt": b"2" * 3_000, "/identity.cbor": b"new", "/main.py": b"1"}
+
+
+def write_small(plugged, share=None):
+    """Set a board up with a few files; unplugged after a share of the bytes that this takes, where one is given."""
+    with Board(plugged.port) as there:
+        there.prepare()
+        sent = plugged.sent
+        if share is not None:
+            plugged.cut_at = sent + int(share)
+        there.write(SMALL, lambda done, total: None)
+        return plugged.sent - sent
+
+
+@pytest.mark.parametrize("share", [0.05, 0.4, 0.8, 0.95])
+def test_unplugged_half_way_it_does_not_start_and_can_be_done_again(set_up, tmp_path, monkeypatch, share):
+    monkeypatch.setattr(board_module, "SILENT_S", 0.5)
+    (tmp_path / "whole").mkdir()
+    for folder in (tmp_path, tmp_path / "whole"):
+        shutil.copy(set_up[0] / "flash.bin", folder / "flash.bin")
+    with PtyBoard(tmp_path / "whole") as plugged:
+        whole = write_small(plugged)
+    with PtyBoard(tmp_path) as plugged, pytest.raises(BoardError):
+        write_small(plugged, share * whole)
+    with PtyBoard(tmp_path) as plugged:
+        with Board(plugged.port) as there:
+            started = there._transport.fs_exists("/main.py")
+            assert there.look().half_done or there._transport.fs_exists("/identity.cbor")
+            assert not (there.look().half_done and started), "a board with the mark does not start"
+        write_small(plugged)
+        with Board(plugged.port) as there:
+            assert not there.look().half_done
+            assert {path: bytes(there._transport.fs_readfile(path)) for path in SMALL} == SMALL
 
 
 @pytest.mark.parametrize(

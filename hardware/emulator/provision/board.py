@@ -10,6 +10,7 @@ import ast
 import contextlib
 import hashlib
 import io
+import struct
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -19,11 +20,14 @@ from mpremote.transport import TransportError, TransportExecError
 from mpremote.transport_serial import SerialTransport
 from serial import SerialException
 
+from reader import wire
+
 MPY = 6  # version of the bytecode that mpy-cross of this release makes (MicroPython 1.23 and later)
 COMES_BACK_S = 20.0
+SILENT_S = 5.0
 _MARK = "/provisioning"
 _AGAIN_S = 0.5
-_CHUNK = 1_024
+_CHUNK = 4_096
 
 _LOOK = """
 import os, sys
@@ -37,8 +41,8 @@ print((getattr(sys.implementation, '_mpy', 0) & 0xff, sys.implementation[1][:3],
     there('/identity.cbor') or there('/identity.a') or there('/spare/identity.b')))
 """
 # What of the records that no receipt released is not an event of the reader's own, such as its start.
-_OWED = """
-from reader import cbor, cose, settings, wire
+_OWED = f"""
+from reader import cbor, cose, settings
 from reader.custody import genesis
 from reader.identity import Identity
 from reader.journal import Journal
@@ -47,9 +51,9 @@ journal = Journal(settings.JOURNAL, genesis(identity.reader_id))
 owed = 0 if journal.pending() is None and journal.lost is None else 1
 for number in range(max(journal.first, journal.released + 1), journal.next):
     opened = cose.open_record(identity.record_key, identity.reader_id, journal.read(number))
-    owed += cbor.decode(opened.plaintext)[wire.REC_KIND] != wire.KIND_EVENT
+    owed += cbor.decode(opened.plaintext)[{wire.REC_KIND}] != {wire.KIND_EVENT}
 print((identity.reader_id, identity.name, owed))
-"""
+"""  # the image has its constants folded away
 _EMPTY = """
 import os
 def empty(folder):
@@ -73,6 +77,10 @@ with open({path!r}, 'rb') as file:
         digest.update(data)
 print(digest.digest())
 """
+
+
+# What mpremote raises when a board goes away; struct.error where it had just begun to answer.
+_LOST = (TransportError, SerialException, OSError, struct.error)
 
 
 class BoardError(Exception):
@@ -164,10 +172,10 @@ class Board:
             try:
                 # mpremote prints what it does not understand; the sentence is ours.
                 with contextlib.redirect_stdout(io.StringIO()):
-                    self._transport = SerialTransport(self._port)
+                    self._transport = SerialTransport(self._port, timeout=SILENT_S)
                     self._transport.enter_raw_repl(soft_reset=False)
                 return
-            except (TransportError, SerialException, OSError) as error:
+            except _LOST as error:
                 self._close()
                 if time.monotonic() >= until:
                     raise BoardError(
@@ -215,5 +223,5 @@ class Board:
         except TransportExecError as error:
             last = (error.error_output.strip().splitlines() or ["no reason given"])[-1]
             raise BoardError(f"The board refused: {last}. Run this again; if it stays, it needs service.") from error
-        except (TransportError, SerialException, OSError) as error:
+        except _LOST as error:
             raise BoardError("The connection to the board was lost. Plug it in again and run this again.") from error
