@@ -92,5 +92,5 @@ def span(ms: int) -> str:
     seconds = abs(ms) // 1000
     for size, word in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
-            return f"{seconds // size} {word}"
+            return f"{round(seconds / size)} {word}"
     return f"{seconds} seconds"

@@ -138,7 +138,7 @@ def test_all_parts_of_a_rotated_log_are_in_it(tmp_path, log, monkeypatch):
     monkeypatch.setattr(logbook, "FILE_BYTES", 4_000)
     logbook.to_file(log_path(tmp_path / "hub"))
     for number in range(60):
-        log.info("counted", extra={"number": number, "detail": "x" * 300})
+        log.info("counted", extra={"number": number, "detail": "word " * 60})
     found = bundled(tmp_path)
     parts = ["log/hub.log", *(f"log/hub.log.{number}" for number in range(1, logbook.FILES))]
     assert [name for name in found if name.startswith("log/hub")] == parts
