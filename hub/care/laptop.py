@@ -2,12 +2,13 @@
 
 import os
 import platform
+import shlex
 import shutil
 import sqlite3
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -45,14 +46,14 @@ def versions() -> dict[str, str | int]:
 
 def checks(folder: Path) -> list[Finding]:
     """Everything about the laptop, at once and without a network."""
-    return [
-        _versions(folder),
-        *_enrolment(folder),
-        *_folder(folder),
-        _disk(folder),
-        _database(folder),
-        _running(folder),
-    ]
+    found = list[Finding]()
+    for name, check in _CHECKS:
+        try:
+            made = check(folder)
+            found += [made] if isinstance(made, Finding) else made
+        except OSError as error:  # a folder that cannot even be looked into
+            found.append(_not_writable(name, f"{folder} cannot be looked into ({error.strerror})"))
+    return found
 
 
 def _versions(folder: Path) -> Finding:
@@ -105,7 +106,7 @@ def _folder(folder: Path) -> Iterator[Finding]:
         yield _not_writable(check, f"{folder} cannot be written")
     elif _others_may_read(folder):
         yield wrong(check, "folder-exposed", f"Other people of this laptop may look into {folder}.",
-                    f"Run: chmod 700 '{folder}'")  # fmt: skip
+                    f"Run: chmod 700 {shlex.quote(str(folder))}")  # fmt: skip
     else:
         yield well(check, f"{folder} can be written, by you only.")
 
@@ -157,8 +158,8 @@ def _database(folder: Path) -> Finding:
                      "what they hold. Give the moved file to an engineer.")  # fmt: skip
     except StoreReadOnly as error:
         return wrong(check, "store-read-only", _first_sentence(str(error)), KINDS["store-read-only"].next_step)
-    except (StoreError, OSError) as error:
-        code = error.code if isinstance(error, StoreError) and error.code in KINDS else "hub-failed"
+    except StoreError as error:
+        code = error.code if error.code in KINDS else "hub-failed"
         return wrong(check, code, _first_sentence(str(error)), KINDS[code].next_step)
     if sound is None:
         return unknown(
@@ -196,3 +197,13 @@ def _running(folder: Path) -> Finding:
 
 def _first_sentence(words: str) -> str:
     return words.partition(". ")[0].rstrip(".") + "."
+
+
+_CHECKS: tuple[tuple[str, Callable[[Path], Finding | Iterator[Finding]]], ...] = (
+    ("Version", _versions),
+    ("Enrolment", _enrolment),
+    ("Data folder", _folder),
+    ("Disk", _disk),
+    ("Database", _database),
+    ("Running", _running),
+)

@@ -232,8 +232,16 @@ def test_what_others_may_read_is_told(tmp_path, enrolled):
     (tmp_path / "hub" / "hub-key.pem").chmod(0o644)
     _, found = examined(tmp_path)
     assert found["Data folder"]["code"] == "folder-exposed"
-    assert f"chmod 700 '{tmp_path / 'hub'}'" in found["Data folder"]["next_step"]
+    assert f"chmod 700 {tmp_path / 'hub'}" in found["Data folder"]["next_step"]
     assert "hub-key.pem" in found["Key"]["sentence"]
+
+
+def test_a_folder_that_cannot_even_be_looked_into_stops_no_check(tmp_path):
+    code, found = examined(tmp_path, DOORSTEP_HUB_DATA=str(tmp_path / ("x" * 300)))
+    assert code == 1
+    assert found["Data folder"]["code"] == "store-read-only"
+    assert found["Version"]["state"] == "well"
+    assert found["Adapter"]["code"] == "no-bluetooth-service"
 
 
 def test_a_broken_enrolment_is_told_and_asks_nobody(tmp_path, enrolled):
