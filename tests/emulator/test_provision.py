@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import cbor2
@@ -108,6 +109,34 @@ def test_a_start_of_its_own_is_nothing_owed_and_nothing_of_the_old_reader_stays(
         assert (reader.reader_id.hex(), reader.name, reader.owed) == (OTHER["reader_id"], "Eight", 0)
         keep_paths = [entry.name for entry in there._transport.fs_listdir("/journal")]
         assert not [name for name in keep_paths if name.isdigit()]
+
+
+def test_beside_the_server_the_reader_is_enrolled_in_the_same_go(board, tmp_path):
+    secrets = {name: os.urandom(32).hex() for name in ("MASTER_KEY", "TOKEN_SECRET", "SESSION_SECRET")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DOORSTEP_")}
+    with tempfile.TemporaryDirectory(prefix="doorstep-") as folder:
+        environment = {**kept, "DOORSTEP_DATA_DIR": folder, **{f"DOORSTEP_{n}": v for n, v in secrets.items()}}
+
+        def doorstep(*arguments):
+            return subprocess.run(
+                [DOORSTEP, *arguments], env=environment, capture_output=True, text=True, timeout=120, check=False
+            )
+
+        here = ("--organisation", "Ward")
+        command = ("reader", "provision", "--port", board.port, *here, "--site", "Hall", "--name", "Nine", "--replace")
+        refused = doorstep(*command)
+        assert refused.returncode == 1
+        assert "no organisation named Ward" in refused.stderr
+        assert "holds no identity yet" in refused.stderr
+        assert doorstep("server", "create-organisation", "--name", "Ward").returncode == 0
+        done = doorstep(*command)
+        assert done.returncode == 0, done.stderr
+        with Board(board.port) as there:
+            reader = there.reader()
+        assert reader.name == "Nine"
+        assert reader.reader_id.hex() in done.stdout.replace(" ", "")
+        known = doorstep("server", "revoke-reader", *here, reader.reader_id.hex(), "--json")
+        assert json.loads(known.stdout)["changed"] is True, "the server knows it by that id"
 
 
 def test_a_reader_that_cannot_be_looked_into_is_left_alone(board):

@@ -1,6 +1,7 @@
 """`doorstep reader provision`: set a reader up over USB, enrol it, and print its label."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +59,8 @@ def provision(
                 enrolled = given[0].hex()
             _write(board, image, *given)
     except BoardError as error:
-        again = f" Revoke its identity with: doorstep server revoke-reader {enrolled}" if enrolled else ""
+        revoke = f"doorstep server revoke-reader --organisation {shlex.quote(organisation)} {enrolled}"
+        again = f" That makes another identity, so revoke this one: {revoke}" if enrolled else ""
         _stop(f"{error}{again}", FAILED)
     _tell(given[0], given[3], label)
 
