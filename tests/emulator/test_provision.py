@@ -127,7 +127,9 @@ def test_beside_the_server_the_reader_is_enrolled_in_the_same_go(board, tmp_path
         refused = doorstep(*command)
         assert refused.returncode == 1
         assert "no organisation named Ward" in refused.stderr
-        assert "holds no identity yet" in refused.stderr
+        assert "Nothing on the board was changed" in refused.stderr
+        with Board(board.port) as there:
+            assert there._transport.fs_exists("/main.py")
         assert doorstep("server", "create-organisation", "--name", "Ward").returncode == 0
         done = doorstep(*command)
         assert done.returncode == 0, done.stderr

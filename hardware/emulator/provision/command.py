@@ -53,10 +53,10 @@ def provision(
     try:
         with Board(port) as board:
             _may_be_written(board, replace)
-            board.prepare()
             if given is None:
                 given = _read(_enrol(organisation, site, name))
                 enrolled = given[0].hex()
+            board.prepare()
             _write(board, image, *given)
     except BoardError as error:
         revoke = f"doorstep server revoke-reader --organisation {shlex.quote(organisation)} {enrolled}"
@@ -118,7 +118,7 @@ def _enrol(organisation: str, site: str, name: str) -> str:
         [doorstep, "server", "enrol-reader", *options], stdout=subprocess.PIPE, text=True, check=False
     )
     if done.returncode != 0:
-        raise BoardError("The server did not enrol the reader. The board is prepared, and holds no identity yet.")
+        raise BoardError("The server did not enrol the reader. Nothing on the board was changed.")
     return done.stdout
 
 
