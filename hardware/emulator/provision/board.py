@@ -221,7 +221,7 @@ class Board:
             with contextlib.redirect_stdout(io.StringIO()):
                 yield
         except TransportExecError as error:
-            last = (error.error_output.strip().splitlines() or ["no reason given"])[-1]
+            last = (str(error).strip().splitlines() or ["no reason given"])[-1]
             raise BoardError(f"The board refused: {last}. Run this again; if it stays, it needs service.") from error
         except _LOST as error:
             raise BoardError("The connection to the board was lost. Plug it in again and run this again.") from error

@@ -5,9 +5,12 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from emulator.provision.board import Board
 
 FAILED, USAGE = 1, 2
 NAME_MAX = 64  # bytes, as `label` in docs/protocol.cddl
@@ -65,7 +68,7 @@ def provision(
     _tell(given[0], given[3], label)
 
 
-def _may_be_written(board: Any, replace: bool) -> None:
+def _may_be_written(board: "Board", replace: bool) -> None:
     """Ends the command where the board holds what must not be lost, or cannot run this release."""
     from emulator.provision.board import MPY, BoardError
 
@@ -122,7 +125,7 @@ def _enrol(organisation: str, site: str, name: str) -> str:
     return done.stdout
 
 
-def _write(board: Any, image: dict[str, bytes], reader_id: bytes, key: bytes, generation: int, name: str) -> None:
+def _write(board: "Board", image: dict[str, bytes], reader_id: bytes, key: bytes, generation: int, name: str) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
