@@ -85,3 +85,12 @@ def wrong_by_ms(last: Comparison | None) -> int | None:
     if last is None or abs(last.server_ms - last.at.wall_ms) <= _BELIEVED_OFFSET_MS + last.uncertainty_ms:
         return None
     return last.at.wall_ms - last.server_ms
+
+
+def span(ms: int) -> str:
+    """A span in words, such as "3 hours"."""
+    seconds = abs(ms) // 1000
+    for size, word in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{round(seconds / size)} {word}"
+    return f"{seconds} seconds"

@@ -21,6 +21,7 @@ from platformdirs import user_log_path
 from typer.main import get_command
 
 from hub import logbook
+from hub.care import command as care
 from hub.errors import HubError
 
 _log = logging.getLogger(__name__)
@@ -279,6 +280,10 @@ def import_file(
         print("A receipt from a file counts as delivery once its reader has taken it: bring the readers near.")
     if found.aside:
         print(f"The server set {found.aside} records aside: see doorstep hub status.")
+
+
+for _of_care in (care.doctor, care.install, care.uninstall, care.bundle):
+    app.command()(_of_care)
 
 
 @contextlib.contextmanager

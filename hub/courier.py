@@ -14,8 +14,8 @@ import httpx
 from joserfc.jwk import ECKey
 
 from hub import exchange, web
-from hub.clock import Clock, Comparison, Reading, rebased, wrong_by_ms
-from hub.credentials import Enrolment, assertion
+from hub.clock import Clock, Comparison, Reading, rebased, span, wrong_by_ms
+from hub.credentials import FORM, TOKEN_REQUEST, Enrolment, assertion
 from hub.errors import HubError, Malformed
 from hub.events import Events
 from hub.exchange import Offer, Reply, Sighting
@@ -38,10 +38,6 @@ BACKOFF_CAP_S = 300.0
 RETRY_AFTER_CAP_S = 600.0
 _TOKEN_MARGIN_S = 30
 _SKEW_MS = 60_000
-_TOKEN_REQUEST = {
-    "grant_type": "client_credentials",
-    "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-}
 _OF_THE_SERVER = (
     "server-unreachable", "network-in-the-way", "certificate", "server-refused", "server-busy", "server-failed",
     "version-too-old", "answer-not-understood",
@@ -165,7 +161,7 @@ class Courier:
         if wrong is None:
             await self._events.solved("clock-wrong")
         else:
-            await self._events.problem("clock-wrong", "", _span(wrong))
+            await self._events.problem("clock-wrong", "", span(wrong))
 
     async def _batch(self) -> _Batch:
         registrations = await self._writer(Store.registrations, self._registrations_max)
@@ -279,9 +275,9 @@ class Courier:
     async def _ask_token(self) -> Answer:
         unix_s = (self._clock.read().wall_ms + self._skew_ms) // 1000
         url = self._enrolment.token_url
-        form = {**_TOKEN_REQUEST, "client_assertion": assertion(self._key, self._enrolment.hub_id, url, unix_s)}
+        form = {**TOKEN_REQUEST, "client_assertion": assertion(self._key, self._enrolment.hub_id, url, unix_s)}
         body = str(httpx.QueryParams(form)).encode()
-        return await web.post(self._http, url, body, {"Content-Type": "application/x-www-form-urlencoded"}, 64 * 1024)
+        return await web.post(self._http, url, body, {"Content-Type": FORM}, 64 * 1024)
 
     def _pause_s(self, failures: int, asked_s: float | None) -> float:
         """Full jitter under a cap that doubles; never less than what the server asked for (up to ten minutes)."""
@@ -298,12 +294,3 @@ class Courier:
 
 def _rebase(sighting: Sighting, wall_ms: int, steady_ms: int, boot: str, now: Reading) -> Sighting:
     return replace(sighting, hub_ms=rebased(wall_ms, steady_ms, boot, now))
-
-
-def _span(ms: int) -> str:
-    """A span in words, such as "3 hours"."""
-    seconds = abs(ms) // 1000
-    for size, word in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {word}"
-    return f"{seconds} seconds"

@@ -21,6 +21,12 @@ from hub.errors import NotEnrolled, UsageError
 _KEY_FILE = "hub-key.pem"
 _ENROLMENT_FILE = "enrolment.json"
 _ASSERTION_S = 120
+# What a token is asked for with, beside the assertion (RFC 7523 section 2.2), and how it is sent.
+TOKEN_REQUEST = {
+    "grant_type": "client_credentials",
+    "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+}
+FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,11 @@ def save(folder: Path, enrolment: Enrolment, key: ECKey) -> None:
     without it."""
     _write_private(folder / _KEY_FILE, key.as_pem(private=True))
     _write_private(folder / _ENROLMENT_FILE, json.dumps(asdict(enrolment), indent=1).encode())
+
+
+def files(folder: Path) -> tuple[Path, Path]:
+    """Where the key and the enrolment are kept."""
+    return folder / _KEY_FILE, folder / _ENROLMENT_FILE
 
 
 def new_key() -> ECKey:

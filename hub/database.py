@@ -67,7 +67,8 @@ def open_reader(folder: Path) -> sqlite3.Connection | None:
         if _version(connection) != len(MIGRATIONS):
             connection.close()
             raise StoreError(
-                "The hub's database is of another version of Doorstep. Start `doorstep hub run` of this version once."
+                "The hub's database is of another version of Doorstep. Start `doorstep hub run` of this version once.",
+                "store-version",
             )
     return connection
 

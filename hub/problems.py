@@ -53,13 +53,42 @@ _ALL = (
         "The disk is full. Nothing more is taken from readers until there is room.",
         "Delete files you do not need.",
     ),
+    Kind(
+        "disk-nearly-full",
+        "The disk is nearly full: {detail}",
+        "Delete files you do not need. Nothing is taken from readers once it is full.",
+    ),
     Kind("store-read-only", "The hub's data folder cannot be written.", "Check the folder's permissions and the disk."),
     Kind(
         "store-damaged",
         "The hub's database was damaged and was moved aside to {detail}.",
         "Keep the laptop near the readers: they offer what they hold again. Give the moved file to an engineer.",
     ),
+    Kind(
+        "store-version",
+        "The hub's database is of another version of Doorstep.",
+        "Run: doorstep hub run. If it says that the database is newer, update Doorstep on this laptop.",
+    ),
+    Kind(
+        "no-bluetooth-service",
+        "The system's Bluetooth service does not answer: {detail}",
+        "Install and start BlueZ, such as by: sudo apt-get install bluez; sudo systemctl enable --now bluetooth",
+    ),
+    Kind("bluez-too-old", "BlueZ is too old: {detail}", "Update the laptop's system."),
+    Kind(
+        "key-exposed",
+        "Other people of this laptop may read the hub's key.",
+        "Run: chmod 600 on the files named, then ask the programme for a new code and enrol again.",
+    ),
+    Kind("folder-exposed", "Other people of this laptop may look into the hub's data folder.", "Make it private."),
+    Kind("hub-stopped", "The hub's service does not run.", "Run: systemctl --user restart doorstep-hub.service"),
+    Kind("check-failed", "A check could not be made: {detail}", "Give this line to an engineer."),
     # the server
+    Kind(
+        "proxy-in-the-way",
+        "A proxy stands between this laptop and the server: {detail}",
+        "If this network needs none, unset HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, or name the server in NO_PROXY.",
+    ),
     Kind(
         "server-unreachable",
         "The server cannot be reached: {detail}",

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from importlib.metadata import entry_points
 from typing import Any, Self
 
@@ -113,18 +113,17 @@ class Radio:
 
         while True:
             self._heard_s = loop.time()
-            try:
+            with _named_failures():
                 async with BleakScanner(detected, [wire.SERVICE_UUID], **self._backend(self._scanner_backend)):
                     # A time-out that every advertisement renews.
                     while (silent_s := loop.time() - self._heard_s) < SILENCE_S:  # noqa: ASYNC110
                         await asyncio.sleep(SILENCE_S - silent_s)
-            except BleakBluetoothNotAvailableError as error:
-                raise RadioFailed(str(error.args[0]), _UNAVAILABLE.get(error.reason, "radio-failed")) from error
-            except (FileNotFoundError, ConnectionRefusedError) as error:
-                raise RadioFailed("The system's Bluetooth service is not there.", "no-adapter") from error
-            except (BleakError, OSError, EOFError) as error:
-                code = _DBUS.get(getattr(error, "dbus_error", ""), "radio-failed")
-                raise RadioFailed(str(error) or type(error).__name__, code) from error
+
+    async def probe(self) -> None:
+        """Begin a scan and end it, to see whether the radio can be used. Raises RadioFailed."""
+        with _named_failures():
+            async with BleakScanner(None, [wire.SERVICE_UUID], **self._backend(self._scanner_backend)):
+                pass
 
     @contextlib.asynccontextmanager
     async def connect(self, reader_id: bytes) -> AsyncGenerator["BleakLink"]:
@@ -154,6 +153,20 @@ class Radio:
     @staticmethod
     def _backend(backend: Any) -> dict[str, Any]:
         return {} if backend is None else {"backend": backend}
+
+
+@contextlib.contextmanager
+def _named_failures() -> Generator[None]:
+    """Turn what keeps a scan from running into RadioFailed with a problem code."""
+    try:
+        yield
+    except BleakBluetoothNotAvailableError as error:
+        raise RadioFailed(str(error.args[0]), _UNAVAILABLE.get(error.reason, "radio-failed")) from error
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise RadioFailed("The system's Bluetooth service is not there.", "no-adapter") from error
+    except (BleakError, OSError, EOFError) as error:
+        code = _DBUS.get(getattr(error, "dbus_error", ""), "radio-failed")
+        raise RadioFailed(str(error) or type(error).__name__, code) from error
 
 
 class BleakLink:

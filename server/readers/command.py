@@ -1,4 +1,5 @@
-"""`doorstep server reader`: a reader's keys - a new one by downlink, or one that this database has lost, put back."""
+"""`doorstep server reader`: a reader's keys - a new one by downlink, or one that this database has lost, put back - and
+handing it to another organisation."""
 
 import sys
 from typing import Annotated
@@ -10,9 +11,12 @@ from reader import wire
 from server.audit.service import Actor
 from server.console import USAGE, identifier, keyring, load_settings, say, stop, transact
 from server.organisations import service as organisations
+from server.readers import handing
 from server.readers import service as readers
 
-app = typer.Typer(no_args_is_help=True, help="Look after one reader's keys.", pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True, help="Look after one reader: its keys, and whose it is.", pretty_exceptions_enable=False
+)
 
 OrganisationName = Annotated[
     str | None, typer.Option("--organisation", help="Name of the organisation; may be left out when there is one.")
@@ -41,6 +45,46 @@ def rotate_key(reader: ReaderId, organisation: OrganisationName = None, as_json:
         as_json,
         f"Reader {made['reader_id']} gets its key of generation {made['generation']} by command {made['command']},"
         " from the next hub that meets it.",
+    )
+
+
+@app.command("hand-over")
+def hand_over(
+    reader: ReaderId,
+    organisation: Annotated[str, typer.Option("--organisation", help="Name of the organisation that gives it away.")],
+    to: Annotated[str, typer.Option("--to", help="Name of the organisation that gets it.")],
+    site: Annotated[str, typer.Option("--site", help="Where it is used there; made when it is new.")],
+    name: Annotated[str | None, typer.Option("--name", help="Name on its screen; it keeps its own without.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a reader to another organisation, under a new id and key; what it recorded stays where it is.
+
+    It is refused while any of its records is not held, set aside or not let go of, or a follow-up of its results is
+    open. The new key is shown now and never again: write it into the reader with doorstep reader provision.
+    """
+    settings = load_settings()
+    ring = keyring(settings)
+    reader_id = identifier(reader, "reader")
+
+    async def work(session: AsyncSession) -> dict[str, str | int]:
+        taking = await organisations.enter_organisation(session, to)
+        giving = await organisations.enter_organisation(session, organisation)
+        made = await handing.hand_over(session, ring, giving, taking, reader_id, site, name, _ACTOR)
+        return {
+            "reader_id": made.reader_id.hex(),
+            "key": made.key.hex(),
+            "generation": made.generation,
+            "name": made.name,
+            "was": reader_id.hex(),
+        }
+
+    made = transact(settings, work)
+    say(
+        made,
+        as_json,
+        f"Reader {made['was']} is revoked, and {to} has it as\nReader {made['reader_id']}\n"
+        f"Key    {made['key']} (generation {made['generation']})\n"
+        "Put both into the reader now, with doorstep reader provision: the key is not shown again.",
     )
 
 

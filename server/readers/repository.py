@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from server.custody.models import Custody
+from server.followup.states import OPEN
 from server.readers.models import Reader, ReaderKey
 
 
@@ -65,3 +66,38 @@ class StoredKey:
     revoked: bool
     generation: int
     encrypted: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What is not finished of a reader's: counts of records not held, held but not let go of, set aside, and of open
+    follow-ups of its results."""
+
+    undelivered: int
+    unreleased: int
+    quarantined: int
+    follow_ups: int
+
+
+# A hub's word about the reader's next number is taken where it says that there is more.
+_OWED = text(
+    """
+    SELECT greatest(
+            custody.issued_to,
+            coalesce((SELECT max(next_number) - 1 FROM sighting WHERE sighting.reader_id = custody.reader_id), 0)
+        ) - custody.held_to AS undelivered,
+        custody.held_to - custody.released_to AS unreleased,
+        (SELECT count(*) FROM quarantine
+            WHERE quarantine.reader_id = custody.reader_id AND status = 'open') AS quarantined,
+        (SELECT count(*) FROM follow_up JOIN result ON result.id = follow_up.result_id
+            WHERE result.reader_id = custody.reader_id AND follow_up.state = ANY(:open)) AS follow_ups
+    FROM custody WHERE custody.reader_id = :reader_id
+    """
+)
+
+
+async def owed(session: AsyncSession, reader_id: bytes) -> Owed:
+    """What of the reader's is not finished in the organisation that is entered."""
+    values = {"reader_id": reader_id, "open": [int(state) for state in OPEN]}
+    found = (await (await session.connection()).execute(_OWED, values)).one()
+    return Owed(found.undelivered, found.unreleased, found.quarantined, found.follow_ups)

@@ -71,6 +71,7 @@ class EnrolledReader:
     reader_id: bytes
     key: bytes
     generation: int
+    name: str
 
 
 async def enrol(
@@ -78,7 +79,7 @@ async def enrol(
 ) -> EnrolledReader:
     """Make a reader's identity and first key. Raises `NameUnusable`."""
     name = usable_name(name, NAME_MAX)
-    enrolled = EnrolledReader(os.urandom(wire.READER_ID_BYTES), os.urandom(wire.KEY_BYTES), FIRST_GENERATION)
+    enrolled = EnrolledReader(os.urandom(wire.READER_ID_BYTES), os.urandom(wire.KEY_BYTES), FIRST_GENERATION, name)
     reader_id = enrolled.reader_id
     await audit.record(
         session,

@@ -70,6 +70,24 @@ def test_an_organisation_a_person_a_hub_and_a_reader_are_made_and_let_go(environ
     assert len(str(said(doorstep(environment, "new-epoch", "--why", "restored", "--json"))["epoch"])) == 16
 
 
+def test_a_reader_is_handed_to_another_organisation(environment: dict[str, str]) -> None:
+    for name in ("Giving", "Taking"):
+        said(doorstep(environment, "create-organisation", "--name", name, "--json"))
+    giving = ("--organisation", "Giving")
+    reader = said(doorstep(environment, "enrol-reader", *giving, "--site", "Clinic", "--name", "R2", "--json"))
+    hand = ("reader", "hand-over", str(reader["reader_id"]), *giving, "--to", "Taking", "--site", "Hall", "--json")
+    made = said(doorstep(environment, *hand))
+    assert (made["was"], made["name"], made["generation"]) == (reader["reader_id"], "R2", 0)
+    assert made["reader_id"] != reader["reader_id"]
+    assert len(str(made["key"])) == 64
+    again = doorstep(environment, *hand)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "taken out of use" in again.stderr
+    nowhere = doorstep(environment, *hand[:-4], "Nobody", *hand[-3:])
+    assert nowhere.returncode == 2
+    assert "no organisation named Nobody" in nowhere.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
