@@ -34,7 +34,7 @@ IDLE = timedelta(hours=1)
 CODE_WITHIN = timedelta(minutes=10)
 NOTED_EVERY = timedelta(minutes=1)
 _SECRET_BYTES = 32
-_EMAIL_MAX = 254
+EMAIL_MAX = 254
 
 
 class EmailRefused(Problem):
@@ -142,14 +142,15 @@ async def create_user(
     email: str,
     name: str,
     role: str,
-    password: str,
+    password: str | None,
     organisation_id: UUID,
     *,
     must_change_password: bool = False,
 ) -> Account:
     """Make an account in the session's transaction, which the caller commits.
 
-    `must_change_password` where the person did not choose it: no page opens until they did.
+    `must_change_password` where the person did not choose it: no page opens until they did. Without a password nobody
+    knows it: the person comes by the organisation's sign-in provider, or an administrator gives them one.
     Raises `EmailRefused`, `EmailTaken`, `NameUnusable`, `RoleUnknown` or `passwords.WeakPassword`, each with a sentence
     for the person who typed it.
     """
@@ -157,7 +158,10 @@ async def create_user(
     if role not in set(Role):
         raise RoleUnknown(f"Choose one of {', '.join(sorted(Role))}.")
     person = usable_name(name, NAME_MAX)
-    passwords.check_strength(password, address)
+    if password is None:
+        password = secrets.token_urlsafe(_SECRET_BYTES)
+    else:
+        passwords.check_strength(password, address)
     account = Account(
         organisation_id=organisation_id,
         email=address,
@@ -182,7 +186,7 @@ def normalised_email(email: str) -> str:
     address = email.strip().lower()
     local, at, domain = address.rpartition("@")
     printable = address.isprintable() and not any(character.isspace() for character in address)
-    if not (local and at and "." in domain.strip(".") and printable and len(address) <= _EMAIL_MAX):
+    if not (local and at and "." in domain.strip(".") and printable and len(address) <= EMAIL_MAX):
         raise EmailRefused("Give an address such as name@example.org.")
     return address
 

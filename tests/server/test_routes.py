@@ -137,6 +137,8 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/api/v1/results"): May.READ_RESULTS,
     ("POST", "/api/v1/results/acknowledge"): May.FOLLOW_UP,
     ("GET", "/api/v1/results/{result_id}"): May.READ_RESULTS,
+    ("GET", "/api/v1/results/{result_id}/corrections"): May.READ_RESULTS,
+    ("POST", "/api/v1/results/{result_id}/corrections"): May.CORRECT,
     ("GET", "/api/v1/follow-ups"): May.READ_RESULTS,
     ("GET", "/api/v1/follow-ups/owners"): May.FOLLOW_UP,
     ("GET", "/api/v1/follow-ups/{result_id}"): May.READ_RESULTS,
@@ -173,7 +175,11 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/api/v1/audit"): May.READ_AUDIT,
     ("GET", "/api/v1/audit/proof"): May.READ_AUDIT,
     ("GET", "/api/v1/staff"): May.MANAGE_PEOPLE,
+    ("POST", "/api/v1/staff"): May.MANAGE_PEOPLE,
     ("GET", "/api/v1/staff/{account_id}"): May.MANAGE_PEOPLE,
+    ("POST", "/api/v1/staff/{account_id}/role"): May.MANAGE_PEOPLE,
+    ("POST", "/api/v1/staff/{account_id}/close"): May.MANAGE_PEOPLE,
+    ("POST", "/api/v1/staff/{account_id}/reopen"): May.MANAGE_PEOPLE,
     # Last: it ends the session that walks.
     ("POST", "/sign-out"): OWN,
 }
