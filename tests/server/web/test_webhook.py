@@ -113,7 +113,7 @@ def test_it_is_set_tested_replaced_and_removed(
     assert fact(page, "Last failed").endswith("status 500")
     receiver.status = 200
     page.get_by_role("button", name="Replace it").click()
-    expect(page.get_by_text("The secret of now ends at once")).to_be_visible()
+    expect(page.get_by_text("The secret in use ends at once")).to_be_visible()
     second = set_to(page, receiver.url, "Replace it")
     assert second != first
     assert fact(page, "Last failed").startswith("Never")
