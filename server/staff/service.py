@@ -50,7 +50,7 @@ async def add(session: AsyncSession, viewer: Viewer, email: str, name: str, role
     require(viewer, May.MANAGE_PEOPLE)
     _by_a_person(viewer, role)
     made = await service.create_user(
-        session, email, name, role, password, viewer.organisation_id, must_change_password=True
+        session, email, name, role, password, viewer.organisation_id, must_change_password=password is not None
     )
     await _note(session, viewer, "account.add", made.id, {"role": made.role})
     return made

@@ -151,7 +151,13 @@ def test_somebody_who_is_added_needs_no_password(
     email = f"robin-{os.urandom(4).hex()}@example.org"
     added = post(admin, "/staff/add", name="Robin Person", email=email, role="clinician")
     assert added.headers["location"].endswith("?said=expected")
-    assert by_provider(running, named, email).get("/").status_code == 200
+    robin = by_provider(running, named, email)
+    assert robin.get("/").status_code == 200
+    # Nor do their programs wait for a password that nobody knows.
+    headers = {"X-CSRF-Token": form_token(robin.get("/account"))}
+    made_ = robin.post("/api/v1/tokens", json={"name": "A program"}, headers=headers)
+    bearer = {"Authorization": f"Bearer {made_.json()['secret']}"}
+    assert httpx.get(f"{running.url}/api/v1/results", headers=bearer, timeout=60).status_code == 200
 
 
 def test_the_command_switches_off_when_it_may_and_is_the_way_back(

@@ -35,7 +35,7 @@ def test_somebody_is_added_once_and_no_password_opens_the_account_until_one_is_g
     one = first.json()
     assert first.headers["Location"] == f"{API}/staff/{one['id']}"
     assert (one["email"], one["role"], one["active"], one["must_change_password"]) == (
-        asked["email"], "clinician", True, True,
+        asked["email"], "clinician", True, False,
     )  # fmt: skip
     taken = administrator.post("/staff", asked, key="s2")
     assert (taken.status_code, code(taken)) == (409, "email-taken")
