@@ -21,7 +21,9 @@ import server.emergency.endpoints
 import server.followup.endpoints
 import server.followup.policy_pages
 import server.hubs.endpoints
+import server.notices.webhook_pages
 import server.openid.endpoints
+import server.openid.password_pages
 import server.patients.endpoints
 import server.patients.merging_pages
 import server.quality.pages
@@ -58,6 +60,7 @@ ROUTERS = (
     server.accounts.factor_pages.router,
     server.openid.endpoints.router,
     server.accounts.token_pages.router,
+    server.openid.password_pages.router,
     server.staff.pages.router,
     server.worklist.endpoints.router,
     server.corrections.endpoints.router,
@@ -68,6 +71,7 @@ ROUTERS = (
     server.patients.merging_pages.router,
     server.recalls.endpoints.router,
     server.retention.endpoints.router,
+    server.notices.webhook_pages.router,
     server.board.endpoints.router,
     server.audit.endpoints.router,
     server.emergency.endpoints.router,

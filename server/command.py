@@ -136,6 +136,7 @@ def create_user(
 ) -> None:
     """Make an account for a person. The password is asked for, or read from standard input, never an argument."""
     from server.accounts import service as accounts
+    from server.audit import service as audit
     from server.organisations import service as organisations
 
     if password_stdin:
@@ -146,6 +147,15 @@ def create_user(
     async def work(session: AsyncSession) -> dict[str, str]:
         found = await organisations.enter_organisation(session, organisation)
         made = await accounts.create_user(session, email, name, role, password, found.id)
+        await audit.record(
+            session,
+            organisation_id=found.id,
+            actor=_ACTOR,
+            action="account.add",
+            subject_kind="account",
+            subject=str(made.id),
+            detail={"role": made.role},
+        )
         return {"account_id": str(made.id), "email": made.email, "role": made.role}
 
     made = transact(load_settings(), work)

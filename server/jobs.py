@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import psycopg
 from procrastinate import App, PsycopgConnector
@@ -21,9 +22,11 @@ from server.database.columns import now
 from server.database.engine import Sessions, options
 from server.followup import escalation
 from server.notices import privacy, webhook
+from server.notices import retention as retention_notices
 from server.notices import service as notices
 from server.organisations import repository as organisations
 from server.recalls import service as recalls
+from server.retention import monthly
 from server.retention import service as retention
 from server.settings import Settings
 
@@ -68,6 +71,11 @@ def make(database_url: str, sessions: Sessions, settings: Settings) -> App:
     @app.task(name="erase", queueing_lock="erase", lock="erase", pass_context=False)
     async def erase(timestamp: int) -> None:  # pyright: ignore[reportUnusedFunction]
         await erase_for_everybody(sessions)
+
+    @app.periodic(cron=EVERY_MINUTE)
+    @app.task(name="look", queueing_lock="look", lock="look", pass_context=False)
+    async def look(timestamp: int) -> None:  # pyright: ignore[reportUnusedFunction]
+        await look_for_everybody(sessions, settings)
 
     return app
 
@@ -128,6 +136,20 @@ async def recall_for_everybody(sessions: Sessions) -> None:
 async def erase_for_everybody(sessions: Sessions) -> None:
     """Go on with the erasures that are under way, in every organisation."""
     await _for_everybody(sessions, "erasures", lambda one: retention.go_on_with_all(sessions, one))
+
+
+async def look_for_everybody(sessions: Sessions, settings: Settings) -> None:
+    """Count once a month what is due for erasure where that is wanted, and tell the administrators."""
+    zone = ZoneInfo(settings.time_zone)
+
+    async def look(organisation_id: UUID) -> None:
+        at = now()
+        async with tenancy.transaction(sessions, organisation_id) as session:
+            await monthly.look(session, organisation_id, at, zone)
+        # Now and not `at`: what was just made is told at once.
+        await retention_notices.send_waiting(sessions, settings, organisation_id, now())
+
+    await _for_everybody(sessions, "monthly looks at retention", look)
 
 
 async def _for_everybody(sessions: Sessions, what: str, work: Callable[[UUID], Awaitable[None]]) -> None:

@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from server.accounts import cookies, factors, landing, service
 from server.accounts.models import SignIn
-from server.accounts.service import SignInRefused, TooSoon
+from server.accounts.service import PasswordsOff, SignInRefused, TooSoon
 from server.accounts.viewing import OwnPosting
 from server.database import tenancy
 from server.openid import repository as providers
@@ -57,7 +57,7 @@ async def take(request: Request, settings: CurrentSettings) -> Response:
             state_of(request).sessions, email, fields["password"], address, settings.session_secret_bytes(), lifetime,
             cookies.known_device(request, settings, email.strip().lower()),
         )  # fmt: skip
-    except (SignInRefused, TooSoon) as refused:
+    except (SignInRefused, TooSoon, PasswordsOff) as refused:
         return await _refused(request, refused, wanted, email)
     response = RedirectResponse(landing.code_page(wanted) if opened.pending else wanted, 303)
     cookies.set_session(response, settings, opened.secret, opened.lifetime)
@@ -141,7 +141,13 @@ def _blank(email: str, password: str) -> dict[str, str]:
 async def _refused(request: Request, refused: Problem, wanted: str, email: str) -> Response:
     sentence = f"{refused.title}. {refused.detail}"
     return await _form(
-        request, status=refused.status, headers=refused.headers, wanted=wanted, email=email, errors={"email": sentence}
+        request,
+        status=refused.status,
+        headers=refused.headers,
+        wanted=wanted,
+        email=email,
+        errors={"email": sentence},
+        only=(refused.name, refused.label) if isinstance(refused, PasswordsOff) else None,
     )
 
 
@@ -155,11 +161,13 @@ async def _form(
     errors: dict[str, str] | None = None,
     summary: str = "",
     signed_out: bool = False,
+    only: tuple[str, str] | None = None,
 ) -> Response:
+    """The page; `only` names the provider of somebody who cannot sign in otherwise, whether it is listed or not."""
     state = state_of(request)
     settings = state.settings
     async with tenancy.transaction(state.sessions) as session:
-        listed = await providers.listed(session)
+        listed = [only] if only else await providers.listed(session)
     key = cookies.form_key(request, settings)
     made = key or cookies.new_form_key()
     response = page(

@@ -13,6 +13,7 @@ from server.audit import service as audit
 from server.database import tenancy
 from server.database.columns import now
 from server.database.engine import Sessions
+from server.openid import repository as openid
 from server.problems import Problem
 from server.settings import Settings
 
@@ -93,12 +94,17 @@ async def finish(
     lifetime: timedelta,
     device: str | None = None,
 ) -> Opened:
-    """Open the session of somebody whose password was right and whose code is. Raises `CodeRefused`, `TooSoon`.
+    """Open the session of somebody whose password was right and whose code is.
+
+    Raises `CodeRefused`, `TooSoon`, and `PasswordsOff` where passwords were switched off meanwhile.
 
     `device` names a browser in which this very person has signed in before.
     """
     key = await _counted(sessions, waiting.account_id, settings, device)
     async with tenancy.transaction(sessions, waiting.organisation_id) as session:
+        instead = None if waiting.by_provider else await openid.instead_of_passwords(session)
+        if instead is not None:
+            raise service.PasswordsOff(*instead)
         kind = await _taken(session, waiting.account_id, settings, typed)
         if await repository.person(session, waiting.account_id) is None:
             raise CodeRefused("Start again from your email address and password.")

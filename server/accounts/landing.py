@@ -29,6 +29,7 @@ PAGES: tuple[tuple[May, Link], ...] = (
     (May.USE_EMERGENCY, Link("Emergency access", "/emergency")),
     (May.REVIEW_EMERGENCY, Link("Emergency uses", "/emergency/uses")),
     (May.SEE_ERASURES, Link("Retention", "/retention")),
+    (May.MANAGE_CONNECTIONS, Link("Webhook", "/webhook")),
 )
 _BEGINS = (May.READ_RESULTS, May.MANAGE_PEOPLE, May.SEE_CUSTODY)
 OWN = Link("Your account", "/account")

@@ -23,6 +23,7 @@ class May(StrEnum):
     READ_AUDIT = "read-audit"
     MANAGE_PEOPLE = "manage-people"
     MANAGE_DEVICES = "manage-devices"
+    MANAGE_CONNECTIONS = "manage-connections"
     USE_EMERGENCY = "use-emergency"
     REVIEW_EMERGENCY = "review-emergency"
     SEE_ERASURES = "see-erasures"
@@ -53,6 +54,7 @@ ALLOWED: dict[str, frozenset[May]] = {
             May.PROCESS_QUARANTINE,
             May.MANAGE_PEOPLE,
             May.MANAGE_DEVICES,
+            May.MANAGE_CONNECTIONS,
             May.SEE_BOARD,
             May.USE_EMERGENCY,
             May.SEE_ERASURES,

@@ -208,6 +208,16 @@ async def end_sessions(
     return (await (await session.connection()).execute(statement)).rowcount
 
 
+async def end_password_sessions(session: AsyncSession, but: bytes) -> int:
+    """Remove every session of the organisation that a password began or is beginning, all `but` that one; how many.
+
+    The emergency access of each ends with it. Access tokens go on.
+    """
+    these = (~col(SignIn.by_provider), col(SignIn.id_hash) != but)
+    await _end_emergency(session, col(EmergencyAccess.sign_in).in_(select(col(SignIn.id_hash)).where(*these)))
+    return (await (await session.connection()).execute(delete(SignIn).where(*these))).rowcount
+
+
 async def set_password(session: AsyncSession, account_id: UUID, stored: str, *, must_change: bool) -> None:
     """Replace a password; `must_change` when somebody else chose it."""
     await (await session.connection()).execute(

@@ -27,6 +27,7 @@ from server.audit import service as audit
 from server.database import tenancy
 from server.database.columns import now
 from server.database.engine import Sessions
+from server.openid import repository as openid
 from server.organisations.service import NAME_MAX, usable_name
 from server.problems import Problem
 
@@ -34,7 +35,7 @@ IDLE = timedelta(hours=1)
 CODE_WITHIN = timedelta(minutes=10)
 NOTED_EVERY = timedelta(minutes=1)
 _SECRET_BYTES = 32
-_EMAIL_MAX = 254
+EMAIL_MAX = 254
 
 
 class EmailRefused(Problem):
@@ -67,6 +68,18 @@ class SignInRefused(Problem):
     status = 401
     code = "sign-in-refused"
     title = "The email address or the password is not right"
+
+
+class PasswordsOff(Problem):
+    """The password is right, and the organisation signs in by its provider only: its `name` and `label`."""
+
+    status = 403
+    code = "passwords-off"
+    title = "Your organisation does not sign in with passwords"
+
+    def __init__(self, name: str, label: str) -> None:
+        super().__init__(f"Sign in with {label}.", extra={"sign_in": f"/sign-in/with/{name}"})
+        self.name, self.label = name, label
 
 
 class TooSoon(Problem):
@@ -142,14 +155,15 @@ async def create_user(
     email: str,
     name: str,
     role: str,
-    password: str,
+    password: str | None,
     organisation_id: UUID,
     *,
     must_change_password: bool = False,
 ) -> Account:
     """Make an account in the session's transaction, which the caller commits.
 
-    `must_change_password` where the person did not choose it: no page opens until they did.
+    `must_change_password` where the person did not choose it: no page opens until they did. Without a password nobody
+    knows it: the person comes by the organisation's sign-in provider, or an administrator gives them one.
     Raises `EmailRefused`, `EmailTaken`, `NameUnusable`, `RoleUnknown` or `passwords.WeakPassword`, each with a sentence
     for the person who typed it.
     """
@@ -157,7 +171,10 @@ async def create_user(
     if role not in set(Role):
         raise RoleUnknown(f"Choose one of {', '.join(sorted(Role))}.")
     person = usable_name(name, NAME_MAX)
-    passwords.check_strength(password, address)
+    if password is None:
+        password = secrets.token_urlsafe(_SECRET_BYTES)
+    else:
+        passwords.check_strength(password, address)
     account = Account(
         organisation_id=organisation_id,
         email=address,
@@ -182,7 +199,7 @@ def normalised_email(email: str) -> str:
     address = email.strip().lower()
     local, at, domain = address.rpartition("@")
     printable = address.isprintable() and not any(character.isspace() for character in address)
-    if not (local and at and "." in domain.strip(".") and printable and len(address) <= _EMAIL_MAX):
+    if not (local and at and "." in domain.strip(".") and printable and len(address) <= EMAIL_MAX):
         raise EmailRefused("Give an address such as name@example.org.")
     return address
 
@@ -196,7 +213,7 @@ async def sign_in(
     lifetime: timedelta,
     device: str | None = None,
 ) -> Opened:
-    """Open a session for the person with that address and password; raises `SignInRefused` or `TooSoon`.
+    """Open a session for the person with that address and password; raises `SignInRefused`, `TooSoon`, `PasswordsOff`.
 
     `address` is the network address that asks, `secret` the server's session secret, `device` the name of a browser in
     which this very person has signed in before. No database connection is held
@@ -221,9 +238,14 @@ async def sign_in(
         await repository.end_expired(session, account.id, moment)
         if renewed:
             await repository.renew_password_hash(session, account.id, renewed)
-        pending = await factor_repository.confirmed(session, account.id) is not None
-        await _note(session, account.organisation_id, account.id, "sign-in.password" if pending else "sign-in")
-        return open_session(session, account.id, account.organisation_id, lifetime, pending=pending)
+        instead = await openid.instead_of_passwords(session)
+        if instead is None:
+            pending = await factor_repository.confirmed(session, account.id) is not None
+            await _note(session, account.organisation_id, account.id, "sign-in.password" if pending else "sign-in")
+            return open_session(session, account.id, account.organisation_id, lifetime, pending=pending)
+        # Kept, though nobody is let in: somebody knows the password.
+        await _note(session, account.organisation_id, account.id, "sign-in.passwords-off")
+    raise PasswordsOff(*instead)
 
 
 def open_session(

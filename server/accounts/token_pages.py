@@ -36,7 +36,7 @@ ACTS = {
     May.RECALL: "Recall results",
     May.SEE_BOARD: "See the board",
     May.READ_AUDIT: "Read the audit log",
-    May.MANAGE_PEOPLE: "See the staff",
+    May.MANAGE_PEOPLE: "See and change the staff, but no administrator",
     May.MANAGE_DEVICES: "Manage readers and hubs",
     May.CORRECT: "Correct results",
     May.SEE_ERASURES: "See what was erased",

@@ -67,8 +67,9 @@ class Made:
     secret: str
 
 
-# An emergency is a person's, in their own session; no program uses or reviews one.
-_FOR_PEOPLE = frozenset({May.USE_EMERGENCY, May.REVIEW_EMERGENCY})
+# An emergency is a person's, in their own session; no program uses or reviews one. Nor does one say whom this server
+# tells what, and is shown the secret of it.
+_FOR_PEOPLE = frozenset({May.USE_EMERGENCY, May.REVIEW_EMERGENCY, May.MANAGE_CONNECTIONS})
 
 
 async def make(session: AsyncSession, viewer: Viewer, name: str, days: int, acts: Collection[str] | None) -> Made:

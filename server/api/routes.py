@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 import server.accounts.api
 import server.audit.api
 import server.board.api
+import server.corrections.api
 import server.custody.api
 import server.followup.api
 import server.followup.policy_api
@@ -31,6 +32,7 @@ _MAKES_A_TOKEN = (f"{API_PATH}/tokens", "post")
 # A new domain adds its own here.
 CALLS = (
     server.worklist.api.router,
+    server.corrections.api.router,
     server.followup.api.router,
     server.patients.api.router,
     server.followup.policy_api.router,

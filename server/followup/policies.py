@@ -101,15 +101,19 @@ async def standing(session: AsyncSession, assay: str, outcome: int) -> Standing:
     return own or Standing(every.rule, 0, every.owner_id, every.deputy_id, every.lead_id)
 
 
-async def versions(session: AsyncSession, assay: str, outcome: int) -> list[Version]:
-    """Every version of the organisation's own rule, the newest first."""
+async def versions(
+    session: AsyncSession, assay: str, outcome: int, before: int | None = None, most: int = 200
+) -> list[Version]:
+    """Versions of the organisation's own rule, the newest first; those before version `before`, at most so many."""
     statement = (
         select(FollowUpPolicy, col(Account.name))
         .outerjoin(Account, col(Account.id) == col(FollowUpPolicy.made_by))
         .where(col(FollowUpPolicy.assay) == assay, col(FollowUpPolicy.outcome) == outcome)
         .order_by(col(FollowUpPolicy.version).desc())
-        .limit(200)
+        .limit(most)
     )
+    if before is not None:
+        statement = statement.where(col(FollowUpPolicy.version) < before)
     return [Version(row[0], row[1]) for row in (await PlainSession.execute(session, statement)).all()]
 
 

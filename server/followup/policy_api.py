@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Response
 from starlette.requests import Request
 
-from server.api import access
-from server.api.shapes import MISSING, MOVED, problems
+from server.api import access, cursors
+from server.api.shapes import MISSING, MOVED, JustPaged, problems
 from server.database import tenancy
 from server.followup import policies, schemas
 from server.followup.models import WorkingHours
@@ -65,11 +65,18 @@ async def save(
 
 
 @router.get("/policies/{assay}/{outcome}/versions")
-async def versions(request: Request, assay: Assay, outcome: FollowedUp, viewer: access.SettingPolicy) -> PolicyVersions:
+async def versions(
+    request: Request, assay: Assay, outcome: FollowedUp, viewer: access.SettingPolicy, page: JustPaged
+) -> PolicyVersions:
     """Every version of the organisation's own rule, the newest first."""
+    own = cursors.of(request, viewer)
+    place = own.read(page.cursor)
     async with tenancy.transaction(state_of(request).sessions, viewer.organisation_id) as session:
-        found = await policies.versions(session, assay, outcome.number)
-    return PolicyVersions(items=[schemas.version(one.policy, one.made_by) for one in found])
+        before = int(place) if place else None
+        found = await policies.versions(session, assay, outcome.number, before, page.limit + 1)
+    shown = found[: page.limit]
+    following = own.write(str(shown[-1].policy.version)) if len(found) > page.limit else None
+    return PolicyVersions(items=[schemas.version(one.policy, one.made_by) for one in shown], next_cursor=following)
 
 
 @router.get("/working-hours")

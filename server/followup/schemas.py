@@ -178,9 +178,10 @@ class Policies(Shape):
 
 
 class PolicyVersions(Shape):
-    """The newest 200 versions of a rule, the newest first."""
+    """A page of the versions of a rule, the newest first; `next_cursor` is null at the end."""
 
     items: list[PolicyVersion]
+    next_cursor: str | None
 
 
 class PolicyAsked(Shape):

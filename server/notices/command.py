@@ -1,5 +1,6 @@
 """`doorstep server webhook`: where an organisation's systems are told of escalations, besides the mail to people."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -64,6 +65,7 @@ def show(organisation: OrganisationName = None, as_json: AsJson = False) -> None
         return {
             "url": found.url if found is not None and found.active else None,
             "delivered": delivered, "waiting": waiting, "given_up": given_up, "last_failure": failure,
+            "last_delivered_at": _iso(found and found.delivered_at), "last_failed_at": _iso(found and found.failed_at),
         }  # fmt: skip
 
     made = transact(load_settings(), work)
@@ -71,3 +73,7 @@ def show(organisation: OrganisationName = None, as_json: AsJson = False) -> None
     failed = f" The last failure: {made['last_failure']}." if made["last_failure"] else ""
     counts = f"{made['delivered']} delivered, {made['waiting']} waiting, {made['given_up']} given up"
     say(made, as_json, f"{where}: {counts}.{failed}")
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment is not None else None

@@ -34,7 +34,8 @@ class Notice(Table, table=True):
 class Webhook(Table, table=True):
     """Where an organisation wants to be told of escalations, besides the mail to people.
 
-    `secret` is encrypted under the master key and bound to the organisation.
+    `secret` is encrypted under the master key and bound to the organisation. `delivered_at`, `failed_at` and `failure`
+    are of this address since it was set, tests included; `failure` is as in `WebhookDelivery`.
     """
 
     organisation_id: UUID = Field(primary_key=True, foreign_key="organisation.id")
@@ -42,6 +43,9 @@ class Webhook(Table, table=True):
     secret: bytes
     active: bool = True
     changed_at: datetime = moment(default_factory=now)
+    delivered_at: datetime | None = moment(default=None, nullable=True)
+    failed_at: datetime | None = moment(default=None, nullable=True)
+    failure: str = Field(default="", max_length=60, sa_column_kwargs={"server_default": ""})
 
 
 class WebhookDelivery(Table, table=True):

@@ -35,6 +35,12 @@ def body(origin: str, delivery: WebhookDelivery) -> bytes:
     return json.dumps(said, separators=(",", ":")).encode()
 
 
+def body_of_test(origin: str, delivery_id: UUID) -> bytes:
+    """A delivery that an administrator asked for, to see that it arrives: there is nothing to act on."""
+    said = {"id": str(delivery_id), "type": "test", "href": f"{origin}/webhook"}
+    return json.dumps(said, separators=(",", ":")).encode()
+
+
 def headers(secret: bytes, content: bytes, delivery_id: UUID, at: datetime) -> dict[str, str]:
     """The headers of a delivery that is sent at `at`."""
     seconds = int(at.timestamp())

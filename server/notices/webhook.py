@@ -3,7 +3,7 @@
 import base64
 import os
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -15,8 +15,9 @@ from server.database import tenancy
 from server.database.columns import now
 from server.database.engine import Sessions
 from server.notices import posting, signing, webhook_repository
-from server.notices.models import WebhookDelivery
+from server.notices.models import Webhook, WebhookDelivery
 from server.notices.posting import NotTaken
+from server.problems import NotFound
 from server.settings import Settings
 
 SECRET_BYTES = 32
@@ -52,6 +53,36 @@ async def switch_off(session: AsyncSession, actor: Actor, organisation_id: UUID)
     await webhook_repository.switch_off(session, now())
 
 
+async def send_test(sessions: Sessions, settings: Settings, actor: Actor, organisation_id: UUID) -> str:
+    """Post a signed test once; why it was not taken, empty where it was. Raises `NotFound` without a webhook.
+
+    No database connection is held while the receiver is waited for.
+    """
+    async with tenancy.transaction(sessions, organisation_id) as session:
+        found = await webhook_repository.find(session)
+        if found is None or not found.active:
+            raise NotFound("Nobody is told yet. Set the address first.")
+        await _audited(session, actor, organisation_id, "webhook.test")
+    delivery_id = uuid4()
+    failure = await _post(settings, found, signing.body_of_test(settings.origin, delivery_id), delivery_id)
+    async with tenancy.transaction(sessions, organisation_id) as session:
+        await webhook_repository.note(session, found, failure, now())
+    return failure
+
+
+async def _post(settings: Settings, webhook: Webhook, content: bytes, delivery_id: UUID) -> str:
+    """Post once; why it was not taken, in at most 60 characters, empty where it was."""
+    secret = decrypted(settings.master_key_bytes(), webhook.organisation_id, webhook.secret)
+    try:
+        headers = signing.headers(secret, content, delivery_id, now())
+        await posting.post(webhook.url, content, headers, private=settings.webhook_private)
+    except NotTaken as error:
+        return str(error)[:60]
+    except posting.AddressRefused:
+        return "address not allowed"
+    return ""
+
+
 async def deliver_waiting(sessions: Sessions, settings: Settings, organisation_id: UUID, at: datetime) -> int:
     """Deliver what waits, at most `AT_ONCE`, until a try fails: a receiver that is down is not asked again at once.
 
@@ -72,24 +103,19 @@ async def _deliver_one(session: AsyncSession, settings: Settings, organisation_i
     delivery = await webhook_repository.take(session, at) if webhook is not None and webhook.active else None
     if webhook is None or delivery is None:
         return False
-    secret = decrypted(settings.master_key_bytes(), organisation_id, webhook.secret)
-    content = signing.body(settings.origin, delivery)
-    try:
-        headers = signing.headers(secret, content, delivery.id, now())
-        await posting.post(webhook.url, content, headers, private=settings.webhook_private)
-    except (NotTaken, posting.AddressRefused) as error:
-        why = str(error) if isinstance(error, NotTaken) else "address not allowed"
-        _put_off(delivery, why, at)
-        await webhook_repository.save(session, delivery)
-        return False
-    delivery.sent_at, delivery.tries, delivery.failure = at, delivery.tries + 1, ""
+    failure = await _post(settings, webhook, signing.body(settings.origin, delivery), delivery.id)
+    if failure:
+        _put_off(delivery, failure, at)
+    else:
+        delivery.sent_at, delivery.tries, delivery.failure = at, delivery.tries + 1, ""
     await webhook_repository.save(session, delivery)
-    return True
+    await webhook_repository.note(session, webhook, failure, at)
+    return not failure
 
 
 def _put_off(delivery: WebhookDelivery, why: str, at: datetime) -> None:
     delivery.tries += 1
-    delivery.failure = why[:60]
+    delivery.failure = why
     delivery.retry_at = at + min(_RETRY_LONGEST, _RETRY_FIRST * 2 ** min(delivery.tries - 1, 6))
     if delivery.tries >= TRIES_MAX:
         delivery.given_up_at = at

@@ -23,9 +23,19 @@ async def find(session: AsyncSession) -> Webhook | None:
 
 async def put(session: AsyncSession, organisation_id: UUID, url: str, secret: bytes, at: datetime) -> None:
     """Tell that address from now on."""
-    values = {"organisation_id": organisation_id, "url": url, "secret": secret, "active": True, "changed_at": at}
+    values: dict[str, Any] = {
+        "organisation_id": organisation_id, "url": url, "secret": secret, "active": True, "changed_at": at,
+        "delivered_at": None, "failed_at": None, "failure": "",
+    }  # fmt: skip
     statement = insert(Webhook).values(values)
     statement = statement.on_conflict_do_update(index_elements=["organisation_id"], set_=values)
+    await PlainSession.execute(session, statement)
+
+
+async def note(session: AsyncSession, tried: Webhook, failure: str, at: datetime) -> None:
+    """Write what came of a try, empty `failure` where it was taken; nothing where the webhook was changed meanwhile."""
+    values = {"failed_at": at, "failure": failure} if failure else {"delivered_at": at}
+    statement = update(Webhook).where(col(Webhook.changed_at) == tried.changed_at).values(values)
     await PlainSession.execute(session, statement)
 
 

@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from server.audit.service import Actor
 from server.console import FAILED, load_settings, say, stop, transact
-from server.openid import repository, service
+from server.openid import passwords, repository, service
 from server.openid.provider import Metadata, ProviderAway, Providers, ProviderWrong
 from server.openid.service import Wanted
 from server.organisations import service as organisations
@@ -98,9 +98,33 @@ async def _asked(issuer: str) -> Metadata:
         await providers.close()
 
 
+@app.command("passwords-off")
+def passwords_off(organisation: OrganisationName = None, as_json: AsJson = False) -> None:
+    """Let people sign in by the provider only, once an administrator has. Sessions that began with a password end."""
+
+    async def work(session: AsyncSession) -> dict[str, int]:
+        found = await organisations.enter_only_organisation(session, organisation)
+        return {"ended": await passwords.switch_off(session, _ACTOR, found.id)}
+
+    made = transact(load_settings(), work)
+    say(made, as_json, f"Nobody signs in with a password any more. Sessions ended: {made['ended']}.")
+
+
+@app.command("passwords-on")
+def passwords_on(organisation: OrganisationName = None, as_json: AsJson = False) -> None:
+    """Let people sign in with passwords again: the way back when the provider is away or lets nobody in."""
+
+    async def work(session: AsyncSession) -> dict[str, bool]:
+        found = await organisations.enter_only_organisation(session, organisation)
+        return {"changed": await passwords.switch_on(session, _ACTOR, found.id)}
+
+    made = transact(load_settings(), work)
+    say(made, as_json, "People sign in with passwords again." if made["changed"] else "Passwords were on.")
+
+
 @app.command("remove")
 def remove(organisation: OrganisationName = None, as_json: AsJson = False) -> None:
-    """Let nobody sign in by the provider any more; passwords go on, and who is signed in stays so."""
+    """Let nobody sign in by the provider any more; passwords are on then, and who is signed in stays so."""
 
     async def work(session: AsyncSession) -> dict[str, bool]:
         found = await organisations.enter_only_organisation(session, organisation)

@@ -14,6 +14,7 @@ class OpenidProvider(Table, table=True):
 
     `client_secret` is encrypted under the master key. `acr` and `amr` are the values that an ID token must bear for its
     sign-in to count as one with a second factor; with neither, none does. Only a `listed` one is on the sign-in page.
+    From `passwords_off_at` on no password opens a session of the organisation; null where passwords go on.
     """
 
     organisation_id: UUID = Field(primary_key=True, foreign_key="organisation.id")
@@ -26,6 +27,7 @@ class OpenidProvider(Table, table=True):
     acr: list[str] = document(default_factory=list)
     amr: list[str] = document(default_factory=list)
     set_at: datetime = moment(default_factory=now)
+    passwords_off_at: datetime | None = moment(default=None, nullable=True)
 
 
 class OpenidLink(Table, table=True):

@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import case, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession as PlainSession
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from server.accounts.models import Account
+from server.accounts.models import Account, Role
 from server.database import tenancy
 from server.openid.models import OpenidLink, OpenidProvider
 
@@ -41,10 +41,48 @@ async def provider_of(session: AsyncSession) -> OpenidProvider | None:
     return (await PlainSession.execute(session, select(OpenidProvider))).scalar_one_or_none()
 
 
+async def take_provider(session: AsyncSession) -> OpenidProvider | None:
+    """As `provider_of`, held for this transaction: nobody signs in with a password meanwhile."""
+    return (await PlainSession.execute(session, select(OpenidProvider).with_for_update())).scalar_one_or_none()
+
+
+async def instead_of_passwords(session: AsyncSession) -> tuple[str, str] | None:
+    """(name, label) of the provider by which alone people sign in; None where passwords are on.
+
+    It stays so for this transaction, in which a session is opened or not.
+    """
+    statement = select(OpenidProvider).with_for_update(read=True)
+    found = (await PlainSession.execute(session, statement)).scalar_one_or_none()
+    return None if found is None or found.passwords_off_at is None else (found.name, found.label)
+
+
+async def proved(session: AsyncSession, issuer: str) -> bool:
+    """Whether an administrator whose account is open has come in by that issuer."""
+    statement = (
+        select(col(Account.id))
+        .join(OpenidLink, col(OpenidLink.account_id) == col(Account.id))
+        .where(col(OpenidLink.issuer) == issuer, col(Account.role) == Role.ADMINISTRATOR, col(Account.active))
+        .limit(1)
+    )
+    return (await PlainSession.execute(session, statement)).first() is not None
+
+
+async def set_passwords_off(session: AsyncSession, at: datetime | None) -> None:
+    """Nobody signs in with a password from then on; None lets them again."""
+    await PlainSession.execute(session, update(OpenidProvider).values(passwords_off_at=at))
+
+
 async def keep_provider(session: AsyncSession, organisation_id: UUID, values: dict[str, Any]) -> None:
-    """Set the organisation's provider, in the place of an earlier one. An integrity error when the name is taken."""
+    """Set the organisation's provider, in the place of an earlier one. An integrity error when the name is taken.
+
+    Passwords stay off only where the issuer is the same: nobody has shown yet that another one lets them in.
+    """
     statement = insert(OpenidProvider).values(organisation_id=organisation_id, **values)
-    statement = statement.on_conflict_do_update(index_elements=[col(OpenidProvider.organisation_id)], set_=values)
+    same = col(OpenidProvider.issuer) == statement.excluded.issuer
+    kept = {"passwords_off_at": case((same, col(OpenidProvider.passwords_off_at)))}
+    statement = statement.on_conflict_do_update(
+        index_elements=[col(OpenidProvider.organisation_id)], set_={**values, **kept}
+    )
     await PlainSession.execute(session, statement)
 
 

@@ -101,6 +101,60 @@ async def latest(
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the list of readers with each assay and lot: behind those of that test, which is never removed."""
+
+    reader_id: bytes
+    number: int
+
+    def text(self) -> str:
+        return f"{self.reader_id.hex()} {self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Place":
+        """What `text` wrote."""
+        reader_id, _, number = text.partition(" ")
+        return cls(bytes.fromhex(reader_id), int(number))
+
+    @classmethod
+    def of(cls, one: LevelTest) -> "Place":
+        return cls(one.reader_id, one.number)
+
+
+# A reader's name as it is now is where the list goes on. A lot that is not known comes before every other.
+_PAGE = text(
+    """
+    WITH held AS (
+        SELECT q.*, r.name AS reader, coalesce('=' || q.lot, '') AS lot_text
+        FROM quality_test q JOIN reader r ON r.reader_id = q.reader_id
+        WHERE q.organisation_id = (SELECT doorstep_organisation())
+    ), chosen AS (
+        SELECT DISTINCT reader, reader_id, assay, lot_text FROM held
+        WHERE CAST(:number AS bigint) IS NULL OR (reader, reader_id, assay, lot_text) > (
+            SELECT reader, reader_id, assay, lot_text FROM held WHERE reader_id = :reader_id AND number = :number
+        )
+        ORDER BY reader, reader_id, assay, lot_text LIMIT :limit
+    )
+    SELECT DISTINCT ON (h.reader, h.reader_id, h.assay, h.lot_text, h.level)
+           h.reader_id, h.reader, s.name AS site, h.assay, h.assay_version, h.lot, h.level, h.passed, h.number,
+           h.outcome, h.reason, h.material, h.material_lot, h.tested_at, h.received_at, h.recomputation
+    FROM held h JOIN chosen USING (reader, reader_id, assay, lot_text) JOIN site s ON s.id = h.site_id
+    ORDER BY h.reader, h.reader_id, h.assay, h.lot_text, h.level, h.number DESC
+    """
+)
+
+
+async def page(session: AsyncSession, after: Place | None, most: int) -> list[LevelTest]:
+    """The last test of each level, of at most so many readers with an assay and a lot, by the reader's name."""
+    parameters = {
+        "reader_id": after.reader_id if after else None,
+        "number": after.number if after else None,
+        "limit": most,
+    }
+    return [LevelTest(*row) for row in await (await session.connection()).execute(_PAGE, parameters)]
+
+
+@dataclass(frozen=True, slots=True)
 class Wanting:
     """An assay on a reader that a level of quality control speaks against now: it failed, or it is in doubt."""
 

@@ -44,9 +44,10 @@ class ReaderStanding(Shape):
 
 
 class QualityControl(Shape):
-    """Every reader with each assay and lot: failures first, then what is in doubt. At most 500 levels in all."""
+    """A page of readers with each assay and lot, by the reader's name; `next_cursor` is null at the end."""
 
     items: list[ReaderStanding]
+    next_cursor: str | None
 
 
 class SameCassetteShape(Shape):

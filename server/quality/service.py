@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from server.quality import repository
-from server.quality.repository import LevelTest, SameCassette
+from server.quality.repository import LevelTest, Place, SameCassette
 from server.results.models import Result
 from server.results.recomputation import Recomputation
 
@@ -80,11 +80,20 @@ async def beside(session: AsyncSession, result: Result) -> Beside:
 
 async def overview(session: AsyncSession) -> list[State]:
     """How every reader stands now with each assay and lot: failures first, then what is in doubt."""
+    return sorted(_grouped(await repository.latest(session)), key=_order)
+
+
+async def standings(session: AsyncSession, after: Place | None, most: int) -> list[State]:
+    """How readers stand now with each assay and lot, by the reader's name, behind a place; at most so many."""
+    return _grouped(await repository.page(session, after, most))
+
+
+def _grouped(tests: Iterable[LevelTest]) -> list[State]:
+    """One state of each reader, assay and lot, in the order in which they come."""
     groups: dict[tuple[bytes, str, str | None], list[LevelTest]] = {}
-    for one in await repository.latest(session):
+    for one in tests:
         groups.setdefault((one.reader_id, one.assay, one.lot), []).append(one)
-    states = [state(levels) for levels in groups.values()]
-    return sorted(states, key=_order)
+    return [state(levels) for levels in groups.values()]
 
 
 _URGENCY = (Standing.FAILED, Standing.IN_DOUBT, Standing.PASSED)

@@ -17,7 +17,7 @@ from server.database import tenancy
 from server.database.direct import Pool
 from server.database.engine import Sessions
 from server.organisations import service as organisations
-from server.retention import repository, service, views
+from server.retention import monthly, monthly_repository, repository, service, views
 from server.retention.models import Because, Erasure, Kind
 
 app = typer.Typer(
@@ -41,6 +41,10 @@ def rules(
     results: Months = None,
     people: Months = None,
     set_aside: Months = None,
+    monthly_look: Annotated[
+        bool | None,
+        typer.Option("--monthly/--no-monthly", help="Whether administrators are told each month what is due."),
+    ] = None,
     organisation: OrganisationName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -48,20 +52,24 @@ def rules(
     given = {Kind.RESULTS: results, Kind.PEOPLE: people, Kind.SET_ASIDE: set_aside}
     wanted = {kind: _months(text) for kind, text in given.items() if text is not None}
 
-    async def work(session: AsyncSession) -> list[service.Rule]:
+    async def work(session: AsyncSession) -> tuple[list[service.Rule], bool]:
         found = await organisations.enter_only_organisation(session, organisation)
         await service.set_rules(session, _ACTOR, found.id, wanted)
-        return await service.dry_run(session, _ACTOR, found.id)
+        if monthly_look is not None:
+            await monthly.choose(session, _ACTOR, found.id, wanted=monthly_look)
+        told = await monthly_repository.wanted(session)
+        return await service.dry_run(session, _ACTOR, found.id), told
 
-    kept = transact(load_settings(), work)
+    kept, told = transact(load_settings(), work)
     if as_json:
-        print(json.dumps({"rules": [_as_json(one) for one in kept]}))
+        print(json.dumps({"rules": [_as_json(one) for one in kept], "monthly": told}))
         return
     table = Table("What", "Kept for", "Due now", "Held back by an open follow-up")
     for one in kept:
         due, held = (str(one.due.erased), str(one.due.held_back)) if one.due else ("none", "none")
         table.add_row(views.KINDS[one.kind], views.kept_for(one.months), due, held)
     Console().print(table)
+    print("Administrators are told each month what is due." if told else "Nobody is told each month what is due.")
 
 
 def _months(text: str) -> int | None:

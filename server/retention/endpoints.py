@@ -16,7 +16,7 @@ from server.audit.service import Actor
 from server.database import tenancy
 from server.patients import views as people
 from server.problems import NotFound, Problem
-from server.retention import repository, service, views
+from server.retention import monthly, monthly_repository, repository, service, views
 from server.retention.models import Because, Kind
 from server.retention.service import NotErased, RuleRefused
 from server.state import state_of
@@ -33,6 +33,7 @@ ErasingPerson = Annotated[Viewer, Depends(allowed_posting(May.ERASE_PERSON))]
 
 # Portions done within the request, so that a small erasure is done when its page is shown; the jobs go on with others.
 _AT_ONCE = 5
+_MONTHLY = "Count each month what is due, and tell the administrators"
 _CHOICES = (Because.ASKED, Because.ORDERED, Because.MISTAKE)
 
 
@@ -44,6 +45,8 @@ async def overview(request: Request, viewer: Looking) -> Response:
     async with tenancy.transaction(state.sessions, viewer.organisation_id) as session:
         rules = await service.dry_run(session, _actor(viewer), viewer.organisation_id)
         erasures = await repository.listed(session)
+        wanted = await monthly_repository.wanted(session)
+        look = await monthly_repository.last(session)
     return page(
         request,
         "retention.jinja",
@@ -51,6 +54,9 @@ async def overview(request: Request, viewer: Looking) -> Response:
         rules=[views.rule(one) for one in rules],
         any_rule=any(one.due for one in rules),
         may_erase=may(viewer, May.ERASE),
+        monthly=wanted,
+        looked=views.looked(look, zone) if look else "",
+        look=views.due_lines(look) if look else [],
         erasures=[views.line(one, by, zone) for one, by in erasures],
     )
 
@@ -69,6 +75,8 @@ async def set_rules(request: Request, viewer: Erasing) -> Response:
         months = {kind: _months(fields, kind) for kind in Kind}
         async with tenancy.transaction(state_of(request).sessions, viewer.organisation_id) as session:
             await service.set_rules(session, _actor(viewer), viewer.organisation_id, months)
+            wanted = fields.get("monthly") == "yes"
+            await monthly.choose(session, _actor(viewer), viewer.organisation_id, wanted=wanted)
     except RuleRefused as problem:
         return await _rules_form(request, viewer, fields, problem)
     return RedirectResponse("/retention", 303)
@@ -154,6 +162,9 @@ async def _rules_form(
 ) -> Response:
     async with tenancy.transaction(state_of(request).sessions, viewer.organisation_id) as session:
         kept = await repository.rules(session)
+        wanted = await monthly_repository.wanted(session)
+    if given is not None:
+        wanted = given.get("monthly") == "yes"
     field = str(problem.extra["field"]) if problem else ""
     rows = [
         {
@@ -170,6 +181,7 @@ async def _rules_form(
         status=problem.status if problem else 200,
         title="How long what is kept",
         rows=rows,
+        monthly=[{"value": "yes", "text": _MONTHLY, "checked": wanted}],
         errors={field: problem.detail} if problem else {},
     )
 

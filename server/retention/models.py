@@ -1,11 +1,14 @@
-"""Rules of retention, erasures (a finished one is its certificate), and what each destroyed, by reference only."""
+"""Rules of retention, the monthly look at what is due, erasures and what each destroyed, by reference only.
 
-from datetime import datetime
+A finished erasure is its certificate.
+"""
+
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, ForeignKeyConstraint, Index
+from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field
 
 from server.database.columns import Table, document, moment, now
@@ -94,3 +97,38 @@ class ErasedPerson(Table, table=True):
     organisation_id: UUID = Field(foreign_key="organisation.id")
     erasure_id: UUID = Field(foreign_key="erasure.id")
     at: datetime = moment(default_factory=now)
+
+
+class RetentionMonthly(Table, table=True):
+    """The organisation wants a dry run each month; no row, none."""
+
+    organisation_id: UUID = Field(primary_key=True, foreign_key="organisation.id")
+    since: datetime = moment(default_factory=now)
+
+
+class RetentionLook(Table, table=True):
+    """The dry run of a month, made once; `month` is its first day where the server is.
+
+    `due` has `erased` and `held_back` of each kind that has a rule, by kind.
+    """
+
+    __table_args__ = (UniqueConstraint("organisation_id", "month"),)
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    organisation_id: UUID = Field(foreign_key="organisation.id")
+    month: date
+    made_at: datetime = moment(default_factory=now)
+    due: dict[str, Any] = document(default_factory=dict)
+
+
+class RetentionNotice(Table, table=True):
+    """One administrator is to be told of one look, once."""
+
+    __table_args__ = (Index("ix_retention_notice_unsent", "organisation_id", postgresql_where=text("sent_at IS NULL")),)
+
+    look_id: UUID = Field(primary_key=True, foreign_key="retention_look.id")
+    account_id: UUID = Field(primary_key=True, foreign_key="account.id")
+    organisation_id: UUID = Field(foreign_key="organisation.id")
+    sent_at: datetime | None = moment(default=None, nullable=True)
+    tries: int = 0
+    retry_at: datetime = moment(default_factory=now)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from server.retention.models import Because, Erasure, Kind
+from server.retention.models import Because, Erasure, Kind, RetentionLook
 from server.retention.service import Rule
 from server.web import formatting
 
@@ -84,6 +84,26 @@ def rule(found: Rule) -> RuleView:
         due="Nothing" if due is None else f"{due.erased:,}",
         held="" if due is None or not due.held_back else f"{due.held_back:,} more held back: a follow-up is open",
     )
+
+
+def looked(look: RetentionLook, zone: ZoneInfo) -> str:
+    """When a monthly look was made."""
+    return formatting.date_and_time(look.made_at, zone)
+
+
+def any_due(look: RetentionLook) -> bool:
+    """Whether anything was due, and not only held back."""
+    return any(counts["erased"] for counts in look.due.values())
+
+
+def due_lines(look: RetentionLook) -> list[tuple[str, str]]:
+    """(what, how many were due) of a monthly look, for each kind that had a rule."""
+    return [(KINDS[kind], _due(look.due[kind])) for kind in Kind if kind in look.due]
+
+
+def _due(counts: Mapping[str, int]) -> str:
+    held = f", {counts['held_back']:,} more held back: a follow-up is open" if counts["held_back"] else ""
+    return f"{counts['erased']:,} due{held}"
 
 
 def line(erasure: Erasure, by: str, zone: ZoneInfo) -> Line:

@@ -1,17 +1,27 @@
-"""Calls of an administrator: who works here. What is done with accounts is done on the pages, by a person."""
+"""Calls of an administrator: who works here, adding somebody, another role, closing an account and opening it again.
+
+On the pages only is what shows or takes a secret, or changes how somebody proves who they are: a password, the second
+factor and who needs one, the link to the organisation's sign-in, the privacy lead. So is whatever concerns an
+administrator, unless a session asks for it (`staff.service`).
+"""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
+from pydantic import StringConstraints
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
 
 from server.accounts.models import Role
-from server.api import access, cursors
-from server.api.shapes import MISSING, JustPaged, Shape
+from server.accounts.service import EMAIL_MAX
+from server.api import access, cursors, repeating
+from server.api.shapes import MISSING, MOVED, JustPaged, Shape, problems
 from server.database import tenancy
+from server.organisations.service import NAME_MAX
 from server.problems import NotFound
-from server.staff import repository
+from server.staff import repository, service
 from server.staff.repository import Member, Place
 from server.state import state_of
 
@@ -39,6 +49,27 @@ class Members(Shape):
     next_cursor: str | None
 
 
+class PersonAsked(Shape):
+    """Somebody who is to work here. No password goes with it: they sign in by the organisation, or are given one."""
+
+    email: Annotated[str, StringConstraints(min_length=3, max_length=EMAIL_MAX, pattern=r"^[^\x00]*$")]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=NAME_MAX, pattern=r"^[^\x00]*$")]
+    role: Role
+
+
+class RoleAsked(Shape):
+    """Another role. `successor` takes over open follow-ups where the new role does not follow up."""
+
+    role: Role
+    successor: UUID | None = None
+
+
+class ClosingAsked(Shape):
+    """Closing an account. `successor` takes over its open follow-ups, and is needed where there are any."""
+
+    successor: UUID | None = None
+
+
 @router.get("/staff")
 async def everybody(request: Request, viewer: access.ManagingPeople, page: JustPaged) -> Members:
     """Everybody of the organisation."""
@@ -55,7 +86,72 @@ async def everybody(request: Request, viewer: access.ManagingPeople, page: JustP
 async def one(request: Request, account_id: UUID, viewer: access.ManagingPeople) -> MemberShape:
     """One account."""
     async with tenancy.transaction(state_of(request).sessions, viewer.organisation_id) as session:
-        found = await repository.members(session, account_id)
+        return await _found(session, account_id)
+
+
+@router.post("/staff", status_code=201, responses=problems(409))
+async def add(
+    request: Request, response: Response, asked: PersonAsked, viewer: access.ManagingPeople, key: repeating.NeededKey
+) -> MemberShape:
+    """Make an account, once under a key. It has no password: the organisation's sign-in opens it, or an administrator
+    gives one on the page Staff."""
+    async with tenancy.transaction(state_of(request).sessions, viewer.organisation_id) as session:
+
+        async def done() -> UUID:
+            return (await service.add(session, viewer, asked.email, asked.name, asked.role, None)).id
+
+        made = await repeating.once(session, viewer, key, "staff", asked, done)
+        response.headers["Location"] = f"{request.url.path}/{made}"
+        return await _found(session, made)
+
+
+@router.post("/staff/{account_id}/role", responses=MOVED)
+async def change_role(
+    request: Request, account_id: UUID, asked: RoleAsked, viewer: access.ManagingPeople, key: repeating.Key = None
+) -> MemberShape:
+    """Give somebody another role; their sessions and access tokens end."""
+    async with tenancy.transaction(state_of(request).sessions, viewer.organisation_id) as session:
+
+        async def done() -> UUID:
+            await service.change_role(session, viewer, account_id, asked.role, asked.successor)
+            return account_id
+
+        await repeating.once(session, viewer, key, f"role {account_id}", asked, done)
+        return await _found(session, account_id)
+
+
+@router.post("/staff/{account_id}/close", responses=MOVED)
+async def close(
+    request: Request, account_id: UUID, asked: ClosingAsked, viewer: access.ManagingPeople, key: repeating.Key = None
+) -> MemberShape:
+    """Let somebody sign in no more; their sessions and access tokens end. One that is closed stays so."""
+    async with tenancy.transaction(state_of(request).sessions, viewer.organisation_id) as session:
+
+        async def done() -> UUID:
+            await service.close(session, viewer, account_id, asked.successor)
+            return account_id
+
+        await repeating.once(session, viewer, key, f"close {account_id}", asked, done)
+        return await _found(session, account_id)
+
+
+@router.post("/staff/{account_id}/reopen", responses=MOVED)
+async def reopen(
+    request: Request, account_id: UUID, viewer: access.ManagingPeople, key: repeating.Key = None
+) -> MemberShape:
+    """Let somebody sign in again, as they did before. One that is open stays so."""
+    async with tenancy.transaction(state_of(request).sessions, viewer.organisation_id) as session:
+
+        async def done() -> UUID:
+            await service.reopen(session, viewer, account_id)
+            return account_id
+
+        await repeating.once(session, viewer, key, f"reopen {account_id}", None, done)
+        return await _found(session, account_id)
+
+
+async def _found(session: AsyncSession, account_id: UUID) -> MemberShape:
+    found = await repository.members(session, account_id)
     if not found:
         raise NotFound("There is no such person in your organisation. Start again from the list.")
     return _member(found[0])

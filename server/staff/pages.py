@@ -23,6 +23,8 @@ from server.emergency import repository as emergencies
 from server.emergency import service as emergency
 from server.followup import repository as follow_ups
 from server.followup.service import OwnerUnknown
+from server.openid import repository as openid
+from server.openid.models import OpenidProvider
 from server.organisations.service import NameUnusable
 from server.problems import NotFound, Problem
 from server.staff import repository, service
@@ -46,6 +48,9 @@ _SAID = {
     "password": "The password is changed. Tell it to them yourself; they choose their own when they sign in.",
     "rule": "The rule is kept.",
     "lead": "The privacy lead is named.",
+    "expected": "The account is made. They come in by your organisation’s sign-in with this email address.",
+    "passwords-off": "Passwords are off. People sign in by your organisation only.",
+    "passwords-on": "People can sign in with passwords again.",
 }
 _FIELD_OF: dict[type[Problem], str] = {
     EmailRefused: "email",
@@ -104,6 +109,7 @@ async def everybody(request: Request, viewer: Managing) -> Response:
         found = await repository.members(session)
         rule = await factor_repository.rule(session)
         lead = await emergencies.privacy_lead(session)
+        provider = await openid.provider_of(session)
     zone = zone_of(state.settings)
     return page(
         request,
@@ -115,8 +121,17 @@ async def everybody(request: Request, viewer: Managing) -> Response:
             {"name": f"role-{role}", "id": f"role-{role}", "value": "yes", "text": words, "checked": role in rule}
             for role, words in ROLES.items()
         ],
+        passwords=_passwords(provider),
         said=_said(request),
     )
+
+
+def _passwords(provider: OpenidProvider | None) -> str:
+    if provider is None:
+        return "People sign in with their email address and password."
+    if provider.passwords_off_at is not None:
+        return f"Off. People sign in with {provider.label} only."
+    return f"On. People sign in with their email address and password, or with {provider.label}."
 
 
 @router.post("/staff/rule")
@@ -173,23 +188,28 @@ async def _privacy_lead_form(request: Request, viewer: Viewer, status: int = 200
 @router.get("/staff/add")
 async def ask_add(request: Request, viewer: Managing) -> Response:
     """The form of a new account."""
-    return _add_form(request, {})
+    return await _add_form(request, viewer, {})
 
 
 @router.post("/staff/add")
 async def take_add(request: Request, viewer: Changing) -> Response:
     """Make it, or show the form again with what is wrong; a password that was typed is never sent back."""
     fields: dict[str, str] = request.state.form
-    typed = [fields.get(name, "") for name in ("email", "name", "role", "password")]
+    email, name, role, password = (fields.get(name, "") for name in ("email", "name", "role", "password"))
     try:
         async with tenancy.transaction(state_of(request).sessions, viewer.organisation_id) as session:
-            made = await service.add(session, viewer, *typed)
+            expected = await openid.instead_of_passwords(session) is not None
+            made = await service.add(session, viewer, email, name, role, None if expected else password)
     except (EmailRefused, EmailTaken, NameUnusable, RoleUnknown, WeakPassword) as refused:
-        return _add_form(request, fields, refused)
-    return RedirectResponse(f"/staff/{made.id}?said=added", 303)
+        return await _add_form(request, viewer, fields, refused)
+    return RedirectResponse(f"/staff/{made.id}?said={'expected' if expected else 'added'}", 303)
 
 
-def _add_form(request: Request, fields: Mapping[str, str], refused: Problem | None = None) -> Response:
+async def _add_form(
+    request: Request, viewer: Viewer, fields: Mapping[str, str], refused: Problem | None = None
+) -> Response:
+    async with tenancy.transaction(state_of(request).sessions, viewer.organisation_id) as session:
+        instead = await openid.instead_of_passwords(session)
     return page(
         request,
         "staff-add.jinja",
@@ -197,6 +217,7 @@ def _add_form(request: Request, fields: Mapping[str, str], refused: Problem | No
         title="Add somebody",
         fields={name: fields.get(name, "") for name in ("email", "name")},
         roles=_roles(fields.get("role", "")),
+        instead=instead[1] if instead else "",
         errors=_errors(refused),
     )
 

@@ -11,6 +11,7 @@ from server.accounts import factor_repository, passwords, repository, service
 from server.accounts.models import Account, Role
 from server.accounts.permissions import May, may, require
 from server.accounts.service import RoleUnknown, Viewer
+from server.accounts.tokens import SessionNeeded
 from server.audit import service as audit
 from server.emergency import repository as emergencies
 from server.followup import leaving
@@ -41,11 +42,15 @@ class NotYourself(Problem):
         super().__init__("Ask another administrator, so that there is always one.")
 
 
-async def add(session: AsyncSession, viewer: Viewer, email: str, name: str, role: str, password: str) -> Account:
-    """A new account whose first password must be changed. Raises what `accounts.service.create_user` raises."""
+async def add(session: AsyncSession, viewer: Viewer, email: str, name: str, role: str, password: str | None) -> Account:
+    """A new account whose first password must be changed; without one only a sign-in provider opens it.
+
+    Raises what `accounts.service.create_user` raises, and `SessionNeeded`.
+    """
     require(viewer, May.MANAGE_PEOPLE)
+    _by_a_person(viewer, role)
     made = await service.create_user(
-        session, email, name, role, password, viewer.organisation_id, must_change_password=True
+        session, email, name, role, password, viewer.organisation_id, must_change_password=password is not None
     )
     await _note(session, viewer, "account.add", made.id, {"role": made.role})
     return made
@@ -57,11 +62,12 @@ async def change_role(
     """Give another role; what the person owned goes to `successor_id` where the new role may not follow up; how many.
 
     Their sessions end, so that no page stays open that the new role may not see. Raises `RoleUnknown`, `NotYourself`,
-    `NotFound`, `OwnerUnknown`.
+    `NotFound`, `OwnerUnknown`, `IsPrivacyLead`, `SessionNeeded`.
     """
     account = await _other(session, viewer, account_id)
     if role not in set(Role):
         raise RoleUnknown(f"Choose one of {', '.join(sorted(Role))}.")
+    _by_a_person(viewer, account.role, role)
     before, account.role = account.role, role
     if may(account, May.USE_EMERGENCY):
         await _refuse_privacy_lead(session, account.id)
@@ -75,8 +81,14 @@ async def change_role(
 
 
 async def close(session: AsyncSession, viewer: Viewer, account_id: UUID, successor_id: UUID | None) -> int:
-    """Let somebody sign in no more; what they own goes to `successor_id` in the same transaction; how many."""
+    """Let somebody sign in no more; what they own goes to `successor_id` in the same transaction; how many.
+
+    One that is closed stays so. Raises `NotYourself`, `NotFound`, `OwnerUnknown`, `IsPrivacyLead`, `SessionNeeded`.
+    """
     account = await _other(session, viewer, account_id)
+    _by_a_person(viewer, account.role)
+    if not account.active:
+        return 0
     await _refuse_privacy_lead(session, account.id)
     account.active = False
     await session.flush()
@@ -88,8 +100,11 @@ async def close(session: AsyncSession, viewer: Viewer, account_id: UUID, success
 
 
 async def reopen(session: AsyncSession, viewer: Viewer, account_id: UUID) -> None:
-    """Let somebody sign in again, with the password and the second factor they had."""
+    """Let somebody sign in again, with the password and the second factor they had. One that is open stays so."""
     account = await _other(session, viewer, account_id)
+    _by_a_person(viewer, account.role)
+    if account.active:
+        return
     account.active = True
     await session.flush()
     await _note(session, viewer, "account.reopen", account.id, {})
@@ -131,6 +146,13 @@ async def require_factor(session: AsyncSession, viewer: Viewer, roles: frozenset
     await factor_repository.set_rule(session, viewer.organisation_id, sorted(roles))
     detail: dict[str, object] = {"before": sorted(before), "after": sorted(roles)}
     await _note(session, viewer, "second-factor.rule", viewer.organisation_id, detail, kind="organisation")
+
+
+def _by_a_person(viewer: Viewer, *roles: str) -> None:
+    """Raises `SessionNeeded` where a program would make an administrator, or touch one: a stolen token must neither
+    raise an accomplice nor shut out those who could revoke it."""
+    if not viewer.sign_in and Role.ADMINISTRATOR in roles:
+        raise SessionNeeded("Sign in, and do what concerns an administrator on the page Staff.")
 
 
 async def _refuse_privacy_lead(session: AsyncSession, account_id: UUID) -> None:

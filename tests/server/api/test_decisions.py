@@ -16,7 +16,12 @@ _NOTHING = "00000000-0000-0000-0000-0000000000aa"
 # What can be done on the pages, and the calls that do the same.
 SAME: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("GET", "/worklist/list"): [("GET", "/results"), ("GET", "/follow-ups")],
-    ("GET", "/results/{result_id}"): [("GET", "/results/{result_id}"), ("GET", "/follow-ups/{result_id}")],
+    ("GET", "/results/{result_id}"): [
+        ("GET", "/results/{result_id}"),
+        ("GET", "/results/{result_id}/corrections"),
+        ("GET", "/follow-ups/{result_id}"),
+    ],
+    ("POST", "/results/{result_id}/correct"): [("POST", "/results/{result_id}/corrections")],
     ("POST", "/worklist/acknowledge"): [("POST", "/results/acknowledge")],
     ("GET", "/results/{result_id}/follow-up/{act}"): [("GET", "/follow-ups/owners")],
     ("POST", "/results/{result_id}/follow-up/{act}"): [("POST", "/follow-ups/{result_id}/acts")],
@@ -55,6 +60,12 @@ SAME: dict[tuple[str, str], list[tuple[str, str]]] = {
     ("GET", "/audit/proof"): [("GET", "/audit/proof")],
     ("GET", "/staff"): [("GET", "/staff")],
     ("GET", "/staff/{account_id}"): [("GET", "/staff/{account_id}")],
+    ("POST", "/staff/add"): [("POST", "/staff")],
+    ("POST", "/staff/{account_id}/{act}"): [
+        ("POST", "/staff/{account_id}/role"),
+        ("POST", "/staff/{account_id}/close"),
+        ("POST", "/staff/{account_id}/reopen"),
+    ],
     ("GET", "/account"): [("GET", "/account"), ("GET", "/account/sessions")],
     ("GET", "/account/tokens"): [("GET", "/tokens")],
     ("POST", "/account/tokens/revoke"): [("DELETE", "/tokens/{token_id}")],

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import time, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
@@ -166,12 +167,14 @@ async def _follow_up(ward: Ward, account_id: UUID, result_id: UUID) -> None:
 
 
 async def _corrected_told_and_erased(ward: Ward, lead: Viewer, result_id: UUID) -> None:
+    from server.accounts import service as accounts
     from server.corrections import service as corrections
     from server.corrections.models import Kind
     from server.database.columns import now
     from server.followup import escalation
     from server.notices import webhook
     from server.patients import service as patients
+    from server.retention import monthly
     from server.retention import service as retention
     from server.retention.models import Because
     from server.settings import Settings
@@ -187,6 +190,11 @@ async def _corrected_told_and_erased(ward: Ward, lead: Viewer, result_id: UUID) 
         patient = await patients.register(session, lead, patients.Entry("An", "Other"))
         await patients.link(session, lead, "ERASED-1", patient.id, ("name", "address"))
         await retention.set_rules(session, ACTOR, ward.id, {retention.Kind.RESULTS: 120})
+        email = f"{os.urandom(4).hex()}@example.org"
+        await accounts.create_user(session, email, "A Person", "administrator", None, ward.id)
+        await session.flush()
+        await monthly.choose(session, ACTOR, ward.id, wanted=True)
+        assert await monthly.look(session, ward.id, now(), ZoneInfo("Europe/London"))
         erasure = await retention.begin_person(session, ACTOR, ward.id, patient.id, Because.ASKED)
     assert await retention.go_on(ward.sessions, ward.id, erasure.id)
 

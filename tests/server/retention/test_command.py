@@ -15,6 +15,10 @@ def test_rules_are_set_run_and_certified_from_the_command_line(environment: dict
     assert [(one["kind"], one["months"]) for one in kept["rules"]] == [  # type: ignore[attr-defined]
         ("results", 96), ("people", 120), ("set-aside", None),
     ]  # fmt: skip
+    assert kept["monthly"] is False
+    assert said(doorstep(environment, "retention", "rules", "--monthly", "--json"))["monthly"] is True
+    assert said(doorstep(environment, "retention", "rules", "--json"))["monthly"] is True, "left as it is"
+    assert said(doorstep(environment, "retention", "rules", "--no-monthly", "--json"))["monthly"] is False
     assert doorstep(environment, "retention", "rules", "--results", "soon").returncode == 2
     # Nothing is erased without a yes.
     assert doorstep(environment, "retention", "run", typed="n\n").returncode == 1

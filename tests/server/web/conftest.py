@@ -85,6 +85,7 @@ def sign_in(chromium: Browser, running: Running) -> Iterator[SignIn]:
             "/board",
             "/emergency",
             "/retention",
+            "/webhook",
             "/correct",
         )
         if message.type == "error" and not any(form in address for form in forms):

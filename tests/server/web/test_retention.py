@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Page, expect
 
+from server import jobs
 from server.accounts.service import Viewer
 from server.database import tenancy
 from server.patients import service
@@ -45,6 +46,36 @@ def registered(led: Organisation, specimen: str) -> UUID:
             return patient.id
 
     return running.call(register())
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_the_monthly_look_is_chosen_and_what_it_found_is_shown(
+    old: Organisation, sign_in: SignIn, script: bool
+) -> None:
+    page = sign_in(old, java_script_enabled=script)
+    page.goto("/retention")
+    expect(page.get_by_text("Nobody is told each month what is due.")).to_be_visible()
+    page.goto("/retention/rules")
+    page.get_by_label("Count each month what is due").check()
+    page.get_by_label("Results and their follow-up").fill("many")
+    page.get_by_role("button", name="Keep the rules").click()
+    expect(page.get_by_label("Count each month what is due")).to_be_checked()
+    page.get_by_label("Results and their follow-up").fill("24")
+    page.get_by_role("button", name="Keep the rules").click()
+    expect(page.get_by_text("the administrators are told")).to_be_visible()
+    running = old.running
+    running.call(jobs.look_for_everybody(running.app.state.doorstep.sessions, running.settings))
+    page.reload()
+    found = page.locator("dl.facts").filter(has_text="due")
+    expect(found).to_contain_text("2 due, 1 more held back: a follow-up is open")
+    if script:
+        assert axe(page) == []
+    page.goto("/retention/rules")
+    if script:
+        assert axe(page) == []
+    page.get_by_label("Count each month what is due").uncheck()
+    page.get_by_role("button", name="Keep the rules").click()
+    expect(page.get_by_text("Nobody is told each month what is due.")).to_be_visible()
 
 
 def keep_results_for(page: Page, months: str) -> None:
