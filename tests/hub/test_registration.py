@@ -195,7 +195,7 @@ async def test_a_registration_is_kept_until_the_server_holds_it_and_then_only_co
     assert rows(hub) == [(0, None), (0, None)]
     found = status.read(hub.folder)
     assert (found["registrations"]["waiting"], found["registrations"]["delivered_at"]) == (2, None)
-    assert found["sentence"] == "2 registrations wait for a network."
+    assert found["sentence"] == "Doorstep is not running; 2 registrations wait here. Run: doorstep hub."
     await drain(hub)
     assert rows(hub) == []
     found = status.read(hub.folder)["registrations"]
