@@ -20,6 +20,7 @@ from hub import enrol
 from hub.care import bluetooth, laptop, network
 from hub.database import open_writer
 from hub.problems import KINDS
+from hub.schema import MIGRATIONS
 from hub.sealed import read_record
 from hub.store import Store
 
@@ -212,7 +213,7 @@ def test_a_database_of_another_version_and_one_that_takes_too_long(tmp_path, mon
     found = {finding.check: finding for finding in laptop.checks(tmp_path)}
     assert found["Database"].code == "store-version"
     connection = sqlite3.connect(tmp_path / "hub.sqlite3")
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     connection.close()
     monkeypatch.setattr(laptop, "QUICK_CHECK_S", -1.0)
     monkeypatch.setattr(laptop, "_STEPS", 1)
