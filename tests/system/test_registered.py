@@ -1,4 +1,4 @@
-"""A person is registered on a laptop without a network; later their result finds them, and the laptop keeps nothing."""
+"""A person is registered on a laptop without a network: later their result finds them, and nothing is left on it."""
 
 import asyncio
 
