@@ -126,7 +126,7 @@ async def test_a_task_that_nobody_waited_for_leaves_no_value_either(log):
 
 
 def test_libraries_speak_only_when_something_is_wrong(log):
-    for name in ("httpx", "bleak.backends", "uvicorn.access", "anything"):
+    for name in ("httpx", "bleak.backends", "uvicorn.error", "anything"):
         logging.getLogger(name).info("GET /?secret=%s", SPECIMEN)
         logging.getLogger(name).warning("slow\n%s", SPECIMEN)
     assert [line["what"] for line in lines(log)] == ["slow"] * 4

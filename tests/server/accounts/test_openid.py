@@ -65,6 +65,7 @@ def signed_in(client: httpx.Client) -> bool:
 def test_a_person_comes_in_by_the_provider_to_the_page_that_was_wanted_and_stays_the_same_when_the_address_changes(
     running: Running, organisation: Organisation, named: str, real: RealProvider
 ) -> None:
+    openid.set_provider(organisation, real.issuer, named, listed=True)
     with a_browser(running) as client:
         assert f"/sign-in/with/{named}?next=/quarantine" in client.get("/sign-in?next=/quarantine").text
         answer = through_provider(client, named, f"robin-1 {organisation.email.upper()}", wanted="/quarantine")
