@@ -68,6 +68,7 @@ class View:
     troubles: tuple[Trouble, ...]
     cards: tuple[Card, ...]
     carried: str
+    registrations: str
 
 
 def view(
@@ -89,7 +90,13 @@ def view(
             sorted((_card(status, reader, collecting, visiting, now) for reader in status["readers"]), key=_urgency)
         ),
         carried=f"{words.count(status['carried'], 'record')} of another hub" if status["carried"] else "",
+        registrations=_registrations(status["registrations"]),
     )
+
+
+def _registrations(counts: Mapping[str, Any]) -> str:
+    said = ((counts["waiting"], "waiting here"), (counts["delivered"], "delivered"), (counts["aside"], "set aside"))
+    return ", ".join(f"{number:,} {how}" for number, how in said if number)
 
 
 def _urgency(card: Card) -> tuple[int, bool, list[tuple[int, str]]]:
