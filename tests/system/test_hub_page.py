@@ -17,13 +17,12 @@ from playwright.async_api import Browser, ConsoleMessage, Locator, Page, expect
 from emulator.path import ORGANISATION, Enrolled
 from tests.system.laptop import Laptop
 from tests.system.pages import axe
-from tests.system.test_transfer import Crawl, loaded
+from tests.system.slow import STORED_AT, Crawl, loaded
 from tests.system.village import Village, come_home, run, strip, whole
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _WAIT_MS = 120_000
-_STORED_AT = 256  # segments: half the hub's window, when it stores for the first time
 _TOO_SMALL = 64  # bytes: no file of the hub may grow beyond
 
 
@@ -90,7 +89,7 @@ async def test_the_page_through_a_day(village: Village, operator: HubPage) -> No
 
     # Ten readers come in; the first dies in the midst of its transfer.
     since = len(village.events)
-    with Crawl(path.bench.air, _STORED_AT + 20) as crawl:
+    with Crawl(path.bench.air, STORED_AT + 20) as crawl:
         await path.start_hub()
         await village.until(lambda events: any(event["event"] == "page" for event in events), since)
         await page.goto(await link(village))
