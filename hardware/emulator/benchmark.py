@@ -18,6 +18,7 @@ BENCHMARKS = {
     "accept": "records that the server accepts, beside the bare insert",
     "pages": "a clinician's pages with a million results behind them, beside ten thousand",
     "hub": "records that a hub collects, stores and delivers",
+    "idle": "what a hub costs the laptop while nothing happens",
     "air": "bytes on the air, and goodput of a collection",
     "memory": "the reader's heap",
     "energy": "days and tests on one charge of the reader's cell",

@@ -139,6 +139,7 @@ def test_micropython_and_cpython_say_the_same_of_thousands_of_altered_messages(
     altered += [b"\x81" * levels + b"\x00" for levels in range(1, 20)]
     file = tmp_path / "altered"
     file.write_text("\n".join(data.hex() for data in altered))
-    said = micropython("agree.py", str(file)).splitlines()
+    # A map with b"x" and "x" for keys: the interpreter tells them apart, and says that it compared them.
+    said = micropython("agree.py", str(file), warning="Warning: Comparison between bytes and str").splitlines()
     assert said == [refusal(data) or data.hex() for data in altered]
     assert len({line for line in said if not all(c in "0123456789abcdef" for c in line)}) >= 8
