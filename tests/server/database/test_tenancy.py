@@ -23,6 +23,7 @@ from tests.reader.stubs.packs import pack
 from tests.server import factory
 from tests.server.conftest import ACTOR, Database, Ward
 from tests.server.quality.test_records import control
+from tests.server.registrations import sealing as sealing_registrations
 
 # Tables that belong to no organisation, and why.
 GLOBAL = {
@@ -66,6 +67,7 @@ async def full(ward: Ward) -> Ward:
             ),
             {"id": os.urandom(32), "organisation": ward.id, "account": account.id},
         )
+    await sealing_registrations.offer(ward, await sealing_registrations.registered(ward, specimen="S-FIELD"))
     await _second_factor(ward, account.id)
     await _provider(ward, account.id)
     await _emergency(ward, account.id)
