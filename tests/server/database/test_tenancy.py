@@ -72,7 +72,6 @@ async def full(ward: Ward) -> Ward:
     await _provider(ward, account.id)
     await _emergency(ward, account.id)
     await _program(ward, account.id)
-    await _registration(ward)
     [row] = await ward.rows("SELECT result_id AS id FROM follow_up")
     await _follow_up(ward, account.id, row.id)
     async with tenancy.transaction(ward.sessions, ward.id) as session:
@@ -104,16 +103,6 @@ async def _provider(ward: Ward, account_id: UUID) -> None:
     async with tenancy.transaction(ward.sessions, ward.id) as session:
         await repository.keep_provider(session, ward.id, values)
         assert await repository.link(session, ward.id, "https://ward.example.org", "subject", account_id, now())
-
-
-async def _registration(ward: Ward) -> None:
-    """One that nobody can open, and is kept as it came."""
-    from server.registrations.models import Registration, Standing
-
-    async with tenancy.transaction(ward.sessions, ward.id) as session:
-        [(hub_id,)] = (await (await session.connection()).execute(text("SELECT hub_id FROM hub LIMIT 1"))).all()
-        kept = {"state": Standing.QUARANTINED, "digest": os.urandom(32), "sealed": b"junk"}
-        session.add(Registration(organisation_id=ward.id, hub_id=hub_id, **kept))
 
 
 async def _emergency(ward: Ward, account_id: UUID) -> None:
