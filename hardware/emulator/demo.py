@@ -156,7 +156,8 @@ class Demo:
         name = self._names.get(reader_id, reader_id)
         match event["event"]:
             case "collected":
-                self.say("Hub", f"collects {event['count']} sealed records from {name}, which it cannot read")
+                records = "a sealed record" if event["count"] == 1 else f"{event['count']} sealed records"
+                self.say("Hub", f"collects {records} from {name}, which it cannot read")
             case "delivered":
                 self.say("Hub", f"has the server's receipt for {name} up to number {event['number']}")
             case "released":

@@ -229,6 +229,8 @@ async def test_a_person_is_registered_by_keyboard_and_labels_are_printed(village
     await operator.picture("labels")
     await page.emulate_media(media="print")
     await operator.picture("labels-print")
+    await expect(page.get_by_role("banner")).to_be_hidden()
+    await expect(page.get_by_role("button", name="Make labels")).to_be_hidden()
     assert await page.get_by_role("img", name=re.compile("Specimen S-")).count() == 12
 
 
