@@ -16,11 +16,15 @@ from hub.errors import HubError
 HUB = Path(__file__).parents[2] / "hub"
 SPECIMEN = "AB-2041-77"
 LEVELS = ("debug", "info", "warning", "error", "critical", "exception")
+LIBRARIES = ("httpx", "bleak.backends", "uvicorn.error", "anything")
 
 
 @pytest.fixture
-def log(tmp_path):
-    """Logs to a file; gives its path. What other tests had set is put back."""
+def log(tmp_path, monkeypatch):
+    """Logs to a file, as in a process of its own; gives its path. What other tests had set is put back."""
+    for name in {part for library in LIBRARIES for part in (library, library.partition(".")[0])}:
+        for attribute, value in (("handlers", []), ("level", logging.NOTSET), ("propagate", True), ("disabled", False)):
+            monkeypatch.setattr(logging.getLogger(name), attribute, value)
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     logbook.to_file(tmp_path / "log" / "hub.log")
@@ -126,7 +130,7 @@ async def test_a_task_that_nobody_waited_for_leaves_no_value_either(log):
 
 
 def test_libraries_speak_only_when_something_is_wrong(log):
-    for name in ("httpx", "bleak.backends", "uvicorn.error", "anything"):
+    for name in LIBRARIES:
         logging.getLogger(name).info("GET /?secret=%s", SPECIMEN)
         logging.getLogger(name).warning("slow\n%s", SPECIMEN)
     assert [line["what"] for line in lines(log)] == ["slow"] * 4

@@ -174,7 +174,7 @@ def run(owner_url: str, app_url: str, **settings: Any) -> Iterator[Running]:
             **settings,
         )
         app = create_app(made, app_url)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
         serving = uvicorn.Server(config)
         loop = asyncio.new_event_loop()
         thread = threading.Thread(
