@@ -41,6 +41,7 @@ HASH_BYTES = const(16)
 AUTH_NONCE_BYTES = const(16)
 PROOF_BYTES = const(16)
 REGISTRATION_ID_BYTES = const(16)
+IMAGE_ID_BYTES = const(16)  # first bytes of SHA-256 of its manifest
 REGISTRATION_KEY_BYTES = const(32)  # X25519, public
 REGISTRATION_KEY_ID_BYTES = const(8)
 CIPHER_NONCE_BYTES = const(13)
@@ -51,6 +52,9 @@ RECORD_MAX = const(4096)
 DOWN_MAX = const(4096)
 REGISTRATION_MAX = const(8192)
 CONTROL_MAX = const(256)
+PIECE_MAX = const(1024)  # of an image in one message
+IMAGE_MAX = const(2097152)
+MANIFEST_MAX = const(16384)
 CBOR_DEPTH_MAX = const(8)
 CBOR_ITEMS_MAX = const(512)
 SEGMENT_HEADER = const(2)
@@ -80,6 +84,9 @@ OP_TAKEN = const(11)  # reader: [11, code, number, released]
 OP_END = const(12)  # reader, on up: [12, next]
 OP_DAMAGED = const(13)  # reader, on up: [13, number], in place of a record its storage finds damaged
 OP_ERROR = const(15)  # reader: [15, code, op]
+OP_IMAGE = const(16)  # hub:    [16, image id]
+OP_WANTED = const(17)  # reader: [17, code, offset, size]
+OP_PIECE = const(18)  # hub, on down: [18, offset, bytes]
 
 # Error codes of the link.
 ERR_NONE = const(0)
@@ -100,6 +107,8 @@ ERR_CHAIN_MISMATCH = const(14)
 ERR_UNSUPPORTED = const(15)
 ERR_TOO_MANY_ERRORS = const(16)
 ERR_STORAGE = const(17)
+ERR_IMAGE = const(18)  # not the image that the reader awaits
+ERR_BATTERY = const(19)
 
 # State map of OP_STATE.
 STATE_READER_ID = const(1)
@@ -203,6 +212,15 @@ EVENT_LOW_BATTERY = const(4)
 EVENT_DOWN_APPLIED = const(5)
 EVENT_RECORD_DAMAGED = const(6)
 EVENT_KEY_CHANGED = const(7)
+EVENT_UPDATE = const(8)  # [release, stage], and the version or why
+
+UPDATE_AWAITED = const(1)
+UPDATE_WHOLE = const(2)
+UPDATE_STARTED = const(3)  # on trial, self-test passed
+UPDATE_CONFIRMED = const(4)
+UPDATE_WENT_BACK = const(5)
+UPDATE_REFUSED = const(6)
+UPDATE_DROPPED = const(7)
 
 # Downlink plaintext.
 DOWN_TYPE = const(1)
@@ -213,6 +231,7 @@ DOWN_ASSAY = const(4)  # {1: 4, 2: pack}
 DOWN_KEY = const(5)  # {1: 5, 2: generation, 3: key}
 DOWN_OPERATORS = const(6)  # {1: 6, 2: [* [badge, last day since 1970 / null]]}
 DOWN_RECALLS = const(7)  # {1: 7, 2: [* [GTIN, lot / null]]}
+DOWN_UPDATE = const(8)  # {1: 8, 2: [release, from, manifest bytes, image bytes], 3: its hash, 4: version}, or 2: null
 DOWN_A = const(2)
 DOWN_B = const(3)
 DOWN_C = const(4)
@@ -223,6 +242,7 @@ LIST_MAX = const(128)  # rows of an operator or a recall list
 # Exchange between hub and server: a CBOR sequence each way, every item an array whose first element is its type.
 EXCHANGE_PATH = "/hub/v1/exchange"
 EXCHANGE_MEDIA_TYPE = "application/cbor-seq"
+IMAGES_PATH = "/hub/v1/images"
 ITEM_HEADER = const(0)  # hub: [0, {header}]; server: [0, {header}]
 ITEM_RECORD = const(1)  # hub: [1, sealed record]
 ITEM_SIGHTING = const(2)  # hub: [2, {sighting}]
@@ -231,6 +251,7 @@ ITEM_ANSWER = const(1)  # server: [1, index, reader id / null, number / null, di
 ITEM_RECEIPT = const(2)  # server: [2, reader id, number, sealed receipt]
 ITEM_TICKET = const(3)  # server: [3, reader id, expiry unix s, generation, secret]
 ITEM_DOWN = const(4)  # server: [4, reader id, number, sealed message]
+ITEM_IMAGE = const(9)  # server, at IMAGES_PATH: [9, reader id, image id, bytes, SHA-256 of the image]
 
 HEAD_VERSION = const(1)
 HEAD_NOW_MS = const(2)
@@ -238,6 +259,7 @@ HEAD_EPOCH = const(3)
 HEAD_SOFTWARE = const(4)
 HEAD_TICKETS = const(5)  # hub: [* [reader id, expiry unix s]]
 HEAD_REGISTRATION_KEY = const(6)  # server, where it takes registrations
+HEAD_IMAGES = const(7)  # server, where readers that this hub may carry await images: how many readers
 
 SIGHT_READER_ID = const(1)
 SIGHT_BOOT_ID = const(2)

@@ -36,6 +36,13 @@ HPKE = CipherSuite.new(KEMId.DHKEM_X25519_HKDF_SHA256, KDFId.HKDF_SHA256, AEADId
 REGISTRAR = HPKE.kem.derive_key_pair(bytes(range(0x40, 0x60)))
 EPHEMERAL = HPKE.kem.derive_key_pair(bytes(range(0x60, 0x80)))
 REGISTRATION = bytes(range(0x80, 0x90))
+NOTE = b"0.2.0\n"
+MANIFEST = (
+    b"doorstep-image 1\nmodel Doorstep R1\nversion 0.2.0\nrelease 2\nfrom 1\n"
+    + f"file reader/note.txt {len(NOTE)} {hashlib.sha256(NOTE).hexdigest()}\n".encode()
+)
+IMAGE = MANIFEST + NOTE
+IMAGE_ID = hashlib.sha256(MANIFEST).digest()[:16]
 
 
 def derive(info: bytes) -> bytes:
@@ -166,6 +173,8 @@ DOWNS = {
     "new-key": (4, {1: 5, 2: 1, 3: bytes(range(32, 64))}),
     "operators": (5, {1: 6, 2: [["OPKIT1", 20_800], ["OPKIT2", None]]}),
     "recalls": (6, {1: 7, 2: [["02000000000015", "L2407"], ["02000000000022", None]]}),
+    "update": (7, {1: 8, 2: [2, 1, len(MANIFEST), len(IMAGE)], 3: hashlib.sha256(MANIFEST).digest(), 4: "0.2.0"}),
+    "no-update": (8, {1: 8, 2: None}),
 }
 STATE = {
     1: READER, 2: 1, 3: 4, 4: 0, 5: first16(THIRD), 6: BOOT, 7: 970_000, 8: NOW_MS, 9: 2, 10: 87, 11: "0.1.0",
@@ -183,6 +192,8 @@ CONTROL = {
     "identify": [9],
     "done": [10, 8],
     "taken": [11, 0, 3, 3],
+    "image-request": [16, IMAGE_ID],
+    "wanted": [17, 0, 5120, 262144],
     "error": [15, 5, 6],
 }
 SIGHTING = {
@@ -304,6 +315,12 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "server, registration held": ("registration-answer", [8, REGISTRATION, 1, None]),
     "server, registration that cannot be read": ("registration-answer", [8, None, 4, "malformed"]),
     "server, header": ("server-header", [0, {1: 1, 2: NOW_MS, 3: EPOCH}]),
+    "server, header that says that readers await an image": ("server-header", [0, {1: 1, 2: NOW_MS, 3: EPOCH, 7: 2}]),
+    "server, image": (
+        "image-item",
+        [9, READER, IMAGE_ID, len(IMAGE), hashlib.sha256(IMAGE).digest()],
+    ),
+    "down, piece": ("piece", [18, 0, IMAGE]),
     "server, held": ("answer", [1, 0, READER, 1, 1, None]),
     "server, quarantined": ("answer", [1, 1, None, None, 4, "malformed"]),
     "server, receipt": ("receipt-item", [2, READER, 3, SEALED_RECEIPT]),
