@@ -327,7 +327,7 @@ async def test_a_batch_and_the_queue_are_bounded(hub, server):
     with sqlite3.connect(hub.folder / "hub.sqlite3") as db:
         db.executemany(
             "INSERT INTO registrations (registration_id, sealed, hash, made_ms) VALUES (?, ?, ?, 1)",
-            [(number.to_bytes(16, "big"), b"s", b"h") for number in range(REGISTRATIONS_MAX)],
+            [(number.to_bytes(16, "little"), b"s", b"h") for number in range(1000, 1000 + REGISTRATIONS_MAX)],
         )
     with pytest.raises(QueueFull):
         await register(hub)
