@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _WATCHDOG_MS = const(30000)  # far above the longest analysis, some seconds on this chip
 _TICK_MS = const(5000)
 _BATTERY_TICKS = const(12)
+_CONTROL_TICKS = const(720)
 _EVENT_KEEP = const(2)  # results that must still fit after an event: events never take the last room
 _CLOCK_MOVED_MS = const(2000)
 _GC_THRESHOLD = const(16384)
@@ -59,6 +60,8 @@ class App:
         self.watched = False  # the checks that take some seconds are done
         self.untold: "Any" = None  # the text of a fault that no picture has told of yet
         self.lost_specimen: "Any" = None  # of the test that the last power cut ended, until a person has seen it
+        self.controls_changed = True  # a test may have changed how quality control stands
+        self._controls = 0  # a FLAG_CONTROL_* of quality control; 0: not known
         self.workflow = None
         self.link = None
         self._orphan = None
@@ -216,9 +219,24 @@ class App:
                 self.measure_battery()
             if self.journal.tidy():
                 self.changed()
+            if self.workflow.resting and (self.controls_changed or ticks % _CONTROL_TICKS == 0):
+                self._look_at_controls()
             ticks += 1
             gc.collect()
             await asyncio.sleep_ms(_TICK_MS)
+
+    def _look_at_controls(self):
+        from reader import standing
+
+        before = self._controls
+        self.controls_changed = False
+        try:
+            self._controls = standing.flag(self.wall_ms())
+        finally:
+            del standing
+            memory.forget("standing", "quality", "packs", "assays", "copies")
+        if self._controls != before:
+            self.changed()
 
     # What the workflow asks for
 
@@ -287,7 +305,7 @@ class App:
             flags |= wire.FLAG_FAULT
         if self.journal.lost is not None or self.journal.room_for() < 2:
             flags |= wire.FLAG_STORAGE_FULL
-        return flags
+        return flags | self._controls
 
     def random(self, n):
         return os.urandom(n)

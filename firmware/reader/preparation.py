@@ -61,6 +61,7 @@ class Preparation:
 
     async def idle(self):
         self._workflow.test = None
+        self._app.controls_changed = True
         memory.forget(*memory.FOR_A_TEST)
         if self._app.watched:  # until then the self-check has the heater, and would take a short pulse for a fault
             self._parts.dark()

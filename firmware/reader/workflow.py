@@ -79,6 +79,11 @@ class Workflow:
         """True from the start of a test until its record is kept."""
         return self.state in (INCUBATE, READ, RUN, CANCELLING, SAVE)
 
+    @property
+    def resting(self):
+        """Whether the reader waits for a person to begin."""
+        return self.state == IDLE
+
     def show_name(self):
         """Show which reader this is, for somebody who stands before several; not while a test needs the screen."""
         if self.state == IDLE:
