@@ -37,8 +37,14 @@ def there(path):
     except OSError:
         return False
     return True
+def mounted():
+    try:
+        os.statvfs('/')
+    except OSError:
+        return False
+    return True
 print((getattr(sys.implementation, '_mpy', 0) & 0xff, sys.implementation[1][:3], there('/provisioning'),
-    there('/identity.cbor') or there('/identity.a') or there('/spare/identity.b')))
+    there('/identity.cbor') or there('/identity.a') or there('/spare/identity.b'), mounted()))
 """
 # What of the records that no receipt released is not an event of the reader's own, such as its start.
 _OWED = f"""
@@ -87,14 +93,20 @@ class BoardError(Exception):
     """The board cannot be set up; the sentence says what to do."""
 
 
+class NobodyAnswers(BoardError):
+    """There is no MicroPython at that port."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is on a board. `half_done`: a set-up was interrupted here; `reader`: it has an identity."""
+    """What is on a board. `half_done`: a set-up was interrupted here; `reader`: it has an identity; `mounted`: its
+    file system can be read."""
 
     mpy: int
     version: tuple[int, ...]
     half_done: bool
     reader: bool
+    mounted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +134,8 @@ class Board:
 
     def look(self) -> Found:
         """What is on the board, whatever that is."""
-        mpy, version, half_done, reader = self._value(_LOOK)
-        return Found(mpy, tuple(version), half_done, reader)
+        mpy, version, half_done, reader, mounted = self._value(_LOOK)
+        return Found(mpy, tuple(version), half_done, reader, mounted)
 
     def reader(self) -> Reader:
         """Whose board this is, and what it still owes."""
@@ -178,9 +190,9 @@ class Board:
             except _LOST as error:
                 self._close()
                 if time.monotonic() >= until:
-                    raise BoardError(
+                    raise NobodyAnswers(
                         f"No MicroPython answers at {self._port}. Check the cable and the port, and that MicroPython "
-                        "for the ESP32-S3 is on the board: docs/operations.md says how it gets there."
+                        "for the ESP32-S3 is on the board: doorstep reader flash writes it."
                     ) from error
                 time.sleep(_AGAIN_S)  # a board that was reset takes its time to come back to the port
 
