@@ -7,6 +7,11 @@ def may_be_emptied(board: Board, found: Found, replace: bool) -> None:
     """BoardError where the board holds results that no receipt covers, or is a reader and may not be `replace`d."""
     if not found.reader or found.half_done:
         return
+    if found.half_deployed:
+        raise BoardError(
+            "This board is a reader whose application was being replaced when it was unplugged. Finish that first, with "
+            "doorstep reader deploy; nothing was changed."
+        )
     reader = board.reader()
     if reader.owed:
         raise owing(reader)
