@@ -51,6 +51,7 @@ class App:
     """The reader. It is also the `device` of `reader.session`."""
 
     firmware = settings.FIRMWARE
+    root = settings.ROOT
 
     def __init__(self):
         self.boot_id = os.urandom(wire.BOOT_ID_BYTES)
@@ -64,6 +65,8 @@ class App:
         self._controls = 0  # a FLAG_CONTROL_* of quality control; 0: not known
         self.workflow = None
         self.link = None
+        self.renewing = False  # a step of an update is looked for once a minute
+        self.progress: "Any" = None  # percent that is there of the update awaited
         self._orphan = None
         self._starting = True  # what is pending is from before this start
         self._beep = None
@@ -93,6 +96,7 @@ class App:
         if self.identity.floor_ms and (self.wall_ms() or 0) < self.identity.floor_ms:
             self.set_clock(self.identity.floor_ms, None, wire.CLOCK_SERVER)
         self._check()
+        self._see_to_update("started")
         memory.forget(*memory.FOR_A_TEST)
         self.session = Session(self.identity, self.journal, self)
         self.workflow = Workflow(self)
@@ -217,6 +221,8 @@ class App:
                 self._watch_block()
             if ticks % _BATTERY_TICKS == 0:
                 self.measure_battery()
+                if self.renewing and not self.workflow.testing and not self.session.receiving:
+                    self._see_to_update("look")
             if self.journal.tidy():
                 self.changed()
             if self.workflow.resting and (self.controls_changed or ticks % _CONTROL_TICKS == 0):
@@ -237,6 +243,24 @@ class App:
             memory.forget("standing", "quality", "packs", "assays", "copies")
         if self._controls != before:
             self.changed()
+
+    def _see_to_update(self, step):
+        # Whatever is wrong with an update, the application that runs must go on: nothing else would.
+        try:
+            self._renew(step)
+        except Exception as error:
+            sys.print_exception(error)
+            self.faulty = True
+
+    def _renew(self, step, message=None):
+        """As `reader.renewal.do`."""
+        from reader import renewal
+
+        try:
+            return renewal.do(self, step, message)
+        finally:
+            del renewal
+            memory.forget(*memory.FOR_AN_UPDATE)
 
     # What the workflow asks for
 
@@ -316,9 +340,11 @@ class App:
         self.workflow.show_name()
 
     def event(self, code, detail, numbers):
-        """Journal an event. A failure is kept in `faulty`: an event must never stop what it tells of."""
+        """Journal an event; its number, or None. A failure is kept in `faulty`: an event must never stop what it tells
+        of."""
+        number = None
         try:
-            self._recorder.write(
+            number = self._recorder.write(
                 results.event(code, self.clock.moment(), settings.FIRMWARE, detail, numbers), False, _EVENT_KEEP
             )
         except JournalFull:
@@ -327,6 +353,7 @@ class App:
             sys.print_exception(error)
             self.faulty = True
         self.changed()
+        return number
 
     def settings_changed(self):
         self.parts.screen.language(self.identity.language)
@@ -367,6 +394,11 @@ class App:
             del lists
             memory.forget("lists", "cassettes", "copies")
 
+    def command_update(self, message):
+        """As `reader.renewal.command`. OSError: it cannot be kept now."""
+        self.session.stop_receiving()
+        return self._renew("command", message)
+
     # The end
 
     def fail(self, error):
@@ -397,9 +429,13 @@ def main():
 
 
 def _halt(app, error):
-    """Nothing can be recorded, so nothing can be tested; say so until somebody does something about it."""
+    """Nothing can be recorded, so nothing can be tested; say so until somebody does something about it. A release that
+    is new gives way to the one before: it may be its fault.
+    """
     sys.print_exception(error)
     app.parts.dark()
+    if _on_trial():
+        _restart(app.parts)
     if isinstance(error, NotProvisioned):
         body = "no key"
     else:
@@ -409,6 +445,15 @@ def _halt(app, error):
     while True:
         app.watchdog.feed()
         machine.lightsleep(_HALT_MS)
+
+
+def _on_trial():
+    from reader import copies, slots
+
+    try:
+        return slots.load(settings.ROOT).trial
+    except copies.BothDamaged:
+        return 0
 
 
 def _start_failed(app, error):

@@ -71,6 +71,7 @@ class Workflow:
         self.app = app
         self.state = STARTING
         self.test: "Any" = None
+        self.touched_ms = 0  # uptime when somebody last used the reader
         self._part: "Any" = None  # what has the state's coroutine, under the state's name
         self._sounding = None
 
@@ -111,6 +112,7 @@ class Workflow:
         if self.state in _BEFORE:
             from reader.preparation import Preparation as Part
         else:
+            self.app.session.stop_receiving()
             from reader.course import Course as Part
         self._part = Part(self)
 
