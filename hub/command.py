@@ -39,6 +39,7 @@ DESCRIPTIONS = {
     "faults": "Inject faults and count what was lost",
     "hub": "Collect from readers in range and carry to the server",
     "reader": "Set up a reader over USB",
+    "release": "Build the image that readers update to",
     "server": "Run and administer the server",
 }
 

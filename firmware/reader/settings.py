@@ -3,9 +3,18 @@
 Identity, keys, name and language are kept by `reader.identity`; records by `reader.journal`.
 """
 
+try:
+    from micropython import const  # pyright: ignore[reportAssignmentType]
+except ImportError:  # CPython
+
+    def const(value):
+        return value
+
+
 from reader import cbor, delta, durable
 
 FIRMWARE = "0.1.0"
+RELEASE = const(1)
 MODEL = "Doorstep R1"
 
 ROOT = ""  # of the flash file system: every path of the firmware is ROOT + "/…"
