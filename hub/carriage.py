@@ -39,12 +39,15 @@ class Ended:
 
 
 class Carriage:
-    """One image and one reader, for one visit. `offset` is the next byte that the reader wants, once it has said so."""
+    """One image and one reader, for one visit. `offset` is the next byte that the reader wants, once it has said so;
+    `rose` tells that it has come beyond the first such."""
 
     def __init__(self, image: bytes) -> None:
         self._image = image
         self._left = _TRIES * -(-len(image) // wire.PIECE_MAX) + _SPARE
+        self._first: int | None = None
         self.offset: int | None = None
+        self.rose = False
 
     def answer(self, reply: Control) -> Piece | Ended:
         """What follows the reader's answer to IMAGE or to a piece. Raises Malformed for one that does not fit, and for
@@ -58,6 +61,8 @@ class Carriage:
         if reply.size != len(self._image):
             raise Malformed(f"It awaits an image of {reply.size} bytes; this one has {len(self._image)}")
         self.offset = at = reply.offset
+        self._first = at if self._first is None else self._first
+        self.rose = self.rose or at > self._first
         if at == len(self._image):
             return Ended(wire.ERR_NONE)
         if self._left == 0:

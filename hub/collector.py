@@ -352,11 +352,12 @@ class _Talk:
         await self._c.writer(Store.carried, self._reader_id, image.image_id, carriage.offset, code)
         if carriage.offset is not None:
             self._c.events.emit("updating", reader=subject, done=carriage.offset, size=image.size)
-        await self._c.events.solved("update-stalled", subject=subject)
+        if carriage.rose or isinstance(step, Ended):
+            self._c.asking.again(self._reader_id)
+            await self._c.events.solved("update-stalled", subject=subject)
         if isinstance(step, Ended):
             self._c.asking.ended(self._reader_id, image.image_id, code, self._c.clock.read().steady_ms)
             return code == wire.ERR_NONE  # it has all: what it has to say of that is collected
-        self._c.asking.again(self._reader_id)
         self.visit.yielded = self._others_wait() or self._yield_now()
         return not self.visit.yielded
 

@@ -122,7 +122,7 @@ class Images:
 
     async def bring(self) -> None:
         """Ask what is awaited, remove what is not, and bring what is missing. Raises HubError, OSError."""
-        awaited = await self._list() if self._awaiting else {}
+        awaited = await self._list() if self._awaiting else dict[bytes, Image]()
         await self._writer(Store.await_images, awaited)
         images = await self._writer(Store.images)
         await asyncio.to_thread(self._files.keep_only, [kept.image.image_id for kept in images])
@@ -204,7 +204,7 @@ class Images:
         """Write the body as it comes; what is not yet written when it breaks off is asked for again."""
         waiting = bytearray()
         try:
-            async for chunk in response.aiter_raw(PIECE_BYTES):
+            async for chunk in response.aiter_raw():
                 waiting += chunk
                 if at + len(waiting) > image.size:
                     waiting.clear()
