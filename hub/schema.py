@@ -110,4 +110,18 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX registrations_waiting ON registrations (id) WHERE state = 0;
     """,
+    # Images that readers update to, and which reader awaits which. `held`: bytes of it in its file here; all of them
+    # once it was checked. `offset`: the next byte that the reader wants; `code`: what it said last (WANTED or ERROR).
+    """
+    CREATE TABLE images (
+        image_id BLOB PRIMARY KEY CHECK (length(image_id) = 16),
+        size INTEGER NOT NULL, hash BLOB NOT NULL CHECK (length(hash) = 32), held INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE TABLE awaited (
+        reader_id BLOB PRIMARY KEY REFERENCES readers,
+        image_id BLOB NOT NULL REFERENCES images ON DELETE CASCADE,
+        offset INTEGER NOT NULL DEFAULT 0, code INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX awaited_image ON awaited (image_id);
+    """,
 )
