@@ -16,21 +16,26 @@ from typing import Any, cast
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import httpx
+import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 import server.openid.service
 from server.audit.service import Actor
 from server.database import tenancy
-from server.openid import repository
+from server.openid import provider, repository
 from server.openid.service import Wanted
 from server.organisations.models import Organisation as OrganisationRow
 from tests.server.running import Organisation, Running
 
 NODE = Path(sys.executable).parent / "node"
 SCRIPT = Path(__file__).parent / "openid_provider.mjs"
+# Another site than the server's, and an address rather than a name: a name of this machine has two (RFC 6761 section
+# 6.3), and on the other one somebody else may have the same port.
+PROVIDER_HOST = "127.0.0.2"
 SECRET = "a client secret: with % and +"
 _NAMES = 60
+_PATIENCE_S = 120.0  # of a machine with other work: how long a provider is waited for is shown by those that hang
 _taken = itertools.count()
 
 
@@ -57,15 +62,17 @@ def real_provider(running: Running) -> Iterator[RealProvider]:
         for index in range(_NAMES)
     ]
     process = subprocess.Popen(
-        [NODE, SCRIPT, json.dumps({"clients": clients})],
+        [NODE, SCRIPT, json.dumps({"clients": clients, "host": PROVIDER_HOST})],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     assert process.stdin
     assert process.stdout
     try:
         issuer = process.stdout.readline().strip()
-        assert issuer.startswith("http://localhost:"), "the provider did not start"
-        yield RealProvider(issuer)
+        assert issuer.startswith(f"http://{PROVIDER_HOST}:"), "the provider did not start"
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(provider, "WHOLE_S", _PATIENCE_S)
+            yield RealProvider(issuer)
     finally:
         process.stdin.close()
         process.wait(20)
@@ -138,6 +145,8 @@ class Lying:
     answers: "dict[str, Callable[[BaseHTTPRequestHandler], None]]" = field(default_factory=dict)
     """Answers in the place of the honest ones, by path."""
     asked: list[str] = field(default_factory=list)
+    connections: list[int] = field(default_factory=list)
+    """The other side's port, of each request."""
 
     def id_token(self) -> str:
         at_s = int(time.time())
@@ -173,9 +182,12 @@ def lying_provider() -> Iterator[Lying]:
     lying = Lying()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             lying.asked.append(self.path)
+            lying.connections.append(self.client_address[1])
             other = lying.answers.get(self.path)
             if other:
                 other(self)
