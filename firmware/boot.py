@@ -39,7 +39,7 @@ def keep(data):
 
 
 def damaged():
-    """The application confirmed does not load, as main.py found: after three starts, the one the reader was made with."""
+    """What was confirmed does not load, as main.py found: after three starts, what the reader was made with."""
     data = kept()
     data[6] += 1
     if data[6] >= 3:

@@ -79,6 +79,17 @@ def image_id(head: bytes) -> bytes:
     return hashlib.sha256(head).digest()[: wire.IMAGE_ID_BYTES]
 
 
+def split(head: bytes, data: bytes) -> dict[str, bytes]:
+    """The files of the image `data` under its manifest `head`, by name."""
+    files: dict[str, bytes] = {}
+    at = len(head)
+    for line in head.decode("ascii").splitlines()[5:]:
+        _, name, size, _ = line.split(" ")
+        files[name] = data[at : at + int(size)]
+        at += int(size)
+    return files
+
+
 def received(files: Mapping[str, bytes], release: int, *, missing: int = 0) -> dict[str, bytes]:
     """What a reader's flash holds once that image has come, by path, for `EmulatedReader.write_files`; the last
     `missing` files have not come yet."""
@@ -87,15 +98,15 @@ def received(files: Mapping[str, bytes], release: int, *, missing: int = 0) -> d
     digest = hashlib.sha256(head).digest()
     state.awaited = slots.Awaited(release, 1, len(head), len(whole(files, head)), digest, "0.2.0")
     state.awaited.whole = not missing
-    kept = _framed((1).to_bytes(4, "big") + slots.encode(state))
     there = sorted(files)[: len(files) - missing]
-    return {
-        "/slot_a/manifest": head,
-        "/slot_a/image": _framed(digest),
-        **{f"/slot_a/{name}": files[name] for name in there},
-        "/slots.a": kept,
-        "/spare/slots.b": kept,
-    }
+    slot = {"manifest": head, "image": _framed(digest), **{name: files[name] for name in there}}
+    return {f"/slot_a/{name}": content for name, content in slot.items()} | kept(state)
+
+
+def kept(state: slots.State) -> dict[str, bytes]:
+    """Both copies of a state, by path."""
+    content = _framed((1).to_bytes(4, "big") + slots.encode(state))
+    return {"/slots.a": content, "/spare/slots.b": content}
 
 
 def _framed(data: bytes) -> bytes:

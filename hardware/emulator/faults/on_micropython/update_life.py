@@ -109,7 +109,7 @@ class App:
 
 
 def settle():
-    """What a reader has from its first start and its first update on, thousands of writes that say nothing of either."""
+    """What a reader has since its first start and first update: thousands of writes that say nothing of either."""
     durable.folder("/spare")
     durable.settle("")
     for slot in (1, 2):
