@@ -379,7 +379,10 @@ class App:
     def command_update(self, message):
         """As `reader.renewal.command`. OSError: it cannot be kept now."""
         self.session.stop_receiving()
-        return self._renew("command", message)
+        try:
+            return self._renew("command", message)
+        except MemoryError:
+            raise OSError(12) from None  # ENOMEM
 
     # The end
 

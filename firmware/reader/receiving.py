@@ -89,7 +89,7 @@ class Receiver:
             return None
         except StopIteration:
             pass
-        except OSError:
+        except (MemoryError, OSError):
             self._awaited = None  # what is on the flash is looked at anew
             self._answer = wire.ERR_STORAGE
         self._work = None

@@ -126,7 +126,7 @@ class Session:
             elif len(self._replies) >= _REPLIES_WAITING:
                 self._fail(wire.ERR_BUSY, wire.OP_DOWN)
             elif message[0] == _PIECE:
-                code = self._receiver().piece(message)
+                code = self.receiving.piece(message) if self._receive() else wire.ERR_NONE
                 if code:
                     self._fail(code, wire.OP_DOWN)
             else:
@@ -274,15 +274,22 @@ class Session:
     def _image(self, fields):
         if len(fields) != 2 or not is_bytes(fields[1], wire.IMAGE_ID_BYTES):
             return wire.ERR_MALFORMED
-        self._receiver().image(fields[1])
+        if self._receive():
+            self.receiving.image(fields[1])
         return wire.ERR_NONE
 
-    def _receiver(self):
-        if self.receiving is None:
-            from reader.receiving import Receiver
+    def _receive(self):
+        """Have `receiving`; where there is no memory for it, the answer is that of a storage that fails."""
+        try:
+            if self.receiving is None:
+                from reader.receiving import Receiver
 
-            self.receiving = Receiver(self._device)
-        return self.receiving
+                self.receiving = Receiver(self._device)
+            return True
+        except MemoryError:
+            memory.forget(*memory.FOR_AN_UPDATE)
+            self._reply([wire.OP_WANTED, wire.ERR_STORAGE, 0, 0])
+            return False
 
     def stop_receiving(self):
         """Let go of an image that a hub brings, and of the memory that it takes; what is kept of it stays."""

@@ -72,8 +72,8 @@ BAD = (
     _Bad("raises at import", "three starts", _APP, "class App:", 'raise ValueError("bad")\n\n\nclass App:'),
     _Bad("raises at start", "three starts", _APP, "        parts = self.parts\n", "        parts = self.nothing\n"),
     _Bad(
-        "hangs", "three starts", _APP, "        parts.screen.start()\n",
-        "        while True:\n            time.sleep_ms(500)\n",
+        "hangs", "three starts", _APP, "class App:",
+        "while True:\n    time.sleep_ms(500)\n\n\nclass App:",
     ),
     _Bad(
         "never delivers", "48 hours", "reader/renewal.py", "const(172800000)",

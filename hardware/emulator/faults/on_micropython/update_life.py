@@ -3,7 +3,6 @@ and the next one, which goes back. `moments` say which states a power cut may le
 """
 
 import hashlib
-import os
 import sys
 
 from reader import cbor, copies, durable, receiving, renewal, slots, wire
@@ -257,5 +256,5 @@ def go_on(app):
     image = Image(9)
     hold(renewal.command(app, image.command()) is True, "after the cut a command is refused")
     hold(receive(app, image)[:2] == (0, len(image.bytes)), "after the cut an image does not become whole")
-    hold("manifest" in os.listdir(slots.folder("", slots.idle(state))), "it went to another slot")
+    hold(not receiving.flawed("", slots.idle(state)), "after the cut an image is called whole that is not")
     return True
