@@ -397,7 +397,7 @@ class Tour:
             await reader.write_files(images.received(files, _SECOND, missing=missing))
             await reader.power_on()
             await self._picture(reader, f"update-{name}", key, still=name == "receiving", timeout=_SWITCHES_S)
-        await reader.wait_for(lambda: images.runs(reader) == (_SECOND, 1, True), _SWITCHES_S, "the second release")
+        await reader.wait_for(lambda: images.runs(reader) == (_SECOND, 1), _SWITCHES_S, "the second release")
         await self._idle(reader)
 
     async def _left_alone(self, reader: EmulatedReader) -> None:

@@ -114,11 +114,11 @@ def _framed(data: bytes) -> bytes:
     return zlib.crc32(data).to_bytes(4, "big") + data
 
 
-def runs(reader: EmulatedReader) -> tuple[int, int, bool] | None:
-    """Release, slot and whether on trial, as a reader's last start said on its console."""
+def runs(reader: EmulatedReader) -> tuple[int, int] | None:
+    """Release and slot (0: the application that it was made with), as a reader's last start said on its console."""
     for line in reversed(reader.console):
-        if found := re.match(r"release (\d+) slot (\d)( on trial)?", line):
-            return int(found[1]), int(found[2]), bool(found[3])
+        if found := re.match(r"release (\d+) (?:.*/slot_([ab])/)?", line):
+            return int(found[1]), " ab".index(found[2] or " ")
     return None
 
 
