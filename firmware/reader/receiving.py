@@ -106,10 +106,9 @@ class Receiver:
         self._files = self._work = None
 
     def _hindered(self) -> int:
-        flags = self._device.flags()
-        if flags & wire.FLAG_TEST_RUNNING or self._device.journal.room_for() < _KEEP:
+        if self._device.journal.room_for() < _KEEP:
             return wire.ERR_STORAGE
-        return wire.ERR_BATTERY if flags & wire.FLAG_LOW_BATTERY else wire.ERR_NONE
+        return wire.ERR_BATTERY if self._device.flags() & wire.FLAG_LOW_BATTERY else wire.ERR_NONE
 
     def _open(self, image_id: bytes) -> "Iterator[None]":
         self._answer = wire.ERR_NONE

@@ -1,5 +1,6 @@
 """A real reader is updated: by radio, at rest, on trial, and back; nothing of it disturbs a test or a result."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -134,6 +135,27 @@ async def test_a_cell_that_rots_before_the_switch_is_seen_and_what_is_damaged_is
             code, offset, size = await updates.asked(hub, second.id)
             assert (code, offset < size) == (wire.ERR_NONE, True)
             assert await updates.carried(hub, second.image, second.id) == (wire.ERR_NONE, size, size)
+
+
+async def test_a_bad_release_in_the_second_slot_gives_way_to_the_one_confirmed_in_the_first(
+    second: updates.Release, tmp_path: Path
+) -> None:
+    raises = {"reader/app.py": ("class App:", 'raise ValueError("bad")\n\n\nclass App:')}
+    third = updates.release(tmp_path / "third", 3, "0.3.0", raises)
+    confirmed = slots.State()
+    confirmed.slot, confirmed.floor = 1, 2
+    async with reader_at_hand() as hands:
+        await received(hands, second)
+        await hands.reader.cut_power()
+        files = images.split(third.manifest, third.image)
+        await hands.reader.write_files(images.received(files, 3, slot="b", state=confirmed))
+        await hands.reader.power_on()
+        await hands.see("Ready")
+        assert images.runs(hands.reader) == (2, 1)
+        boots = hands.reader.boots
+        await started(hands, boots + 4)  # three of the third release, and back
+        assert images.runs(hands.reader) == (2, 1)
+        assert ("three starts", [3, wire.UPDATE_WENT_BACK]) in updates.told(await updates.visited(hands))
 
 
 async def test_a_confirmed_application_that_no_longer_loads_gives_way_to_the_one_the_reader_was_made_with() -> None:

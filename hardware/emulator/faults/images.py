@@ -90,17 +90,19 @@ def split(head: bytes, data: bytes) -> dict[str, bytes]:
     return files
 
 
-def received(files: Mapping[str, bytes], release: int, *, missing: int = 0) -> dict[str, bytes]:
+def received(
+    files: Mapping[str, bytes], release: int, *, missing: int = 0, slot: str = "a", state: slots.State | None = None
+) -> dict[str, bytes]:
     """What a reader's flash holds once that image has come, by path, for `EmulatedReader.write_files`; the last
-    `missing` files have not come yet."""
+    `missing` files have not come yet. `state` is what was before."""
     head = manifest(files, release)
-    state = slots.State()
+    state = state or slots.State()
     digest = hashlib.sha256(head).digest()
     state.awaited = slots.Awaited(release, 1, len(head), len(whole(files, head)), digest, "0.2.0")
     state.awaited.whole = not missing
     there = sorted(files)[: len(files) - missing]
-    slot = {"manifest": head, "image": _framed(digest), **{name: files[name] for name in there}}
-    return {f"/slot_a/{name}": content for name, content in slot.items()} | kept(state)
+    found = {"manifest": head, "image": _framed(digest), **{name: files[name] for name in there}}
+    return {f"/slot_{slot}/{name}": content for name, content in found.items()} | kept(state)
 
 
 def kept(state: slots.State) -> dict[str, bytes]:
