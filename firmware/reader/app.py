@@ -412,7 +412,7 @@ def _halt(app, error):
     """
     sys.print_exception(error)
     app.parts.dark()
-    if _on_trial():
+    if "/slot_" in settings.FOLDER and app.renew("on_trial"):
         _restart(app.parts)
     if isinstance(error, NotProvisioned):
         body = "no key"
@@ -423,15 +423,6 @@ def _halt(app, error):
     while True:
         app.watchdog.feed()
         machine.lightsleep(_HALT_MS)
-
-
-def _on_trial():
-    from reader import copies, slots
-
-    try:
-        return slots.load(settings.ROOT).trial
-    except copies.BothDamaged:
-        return 0
 
 
 def _start_failed(app, error):

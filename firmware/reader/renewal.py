@@ -27,10 +27,13 @@ _SHOWN_MS = const(3000)
 
 
 def do(app: "Any", step: str, message: "Any" = None) -> "bool | str | None":
-    """Do the step of that name, `command` with the message that the downlink brought. OSError: the flash."""
+    """Do the step of that name, `command` with the message that the downlink brought; `on_trial` tells whether a
+    release is. OSError: the flash. BothDamaged."""
     if step == "command":
         app.session.stop_receiving()
         return command(app, message)
+    if step == "on_trial":
+        return bool(slots.load(app.root).trial)
     return started(app) if step == "started" else look(app)
 
 

@@ -76,6 +76,10 @@ BAD = (
         "while True:\n    time.sleep_ms(500)\n\n\nclass App:",
     ),
     _Bad(
+        "takes its reader for a stranger", "three starts", _APP, "        parts.screen.start()\n",
+        '        raise IdentityError("bad")\n',
+    ),
+    _Bad(
         "never delivers", "48 hours", "reader/renewal.py", "const(172800000)",
         "const(600000)",  # what is 48 hours for people is minutes for a trial
     ),
