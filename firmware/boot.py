@@ -39,7 +39,7 @@ def keep(data):
 
 
 def damaged():
-    """The application confirmed does not load, as main.py found: after three starts, the one the reader was made with."""
+    """What was confirmed does not load, as main.py found: after three starts, what the reader was made with."""
     data = kept()
     data[6] += 1
     if data[6] >= 3:
@@ -52,7 +52,7 @@ def damaged():
 def choose():
     global slot, trial
     data = kept()
-    if not data:
+    if not data or "provisioning" in os.listdir("/"):  # a board that is set up anew must not be cut short by a watchdog
         return
     if data[4] <= 2:
         slot = data[4]

@@ -14,7 +14,7 @@ import time
 import machine
 from micropython import const
 
-from reader import memory, results, settings, wire
+from reader import durable, memory, results, settings, wire
 from reader.clock import Clock
 from reader.custody import Recorder, genesis
 from reader.drivers import buzzer
@@ -96,7 +96,9 @@ class App:
         if self.identity.floor_ms and (self.wall_ms() or 0) < self.identity.floor_ms:
             self.set_clock(self.identity.floor_ms, None, wire.CLOCK_SERVER)
         self._check()
-        self._see_to_update("started")
+        print("release", settings.RELEASE, settings.FOLDER)
+        if durable.exists(settings.ROOT + "/slots.a") or durable.exists(settings.ROOT + "/spare/slots.b"):
+            self.renew("started")
         memory.forget(*memory.FOR_A_TEST)
         self.session = Session(self.identity, self.journal, self)
         self.workflow = Workflow(self)
@@ -222,7 +224,7 @@ class App:
             if ticks % _BATTERY_TICKS == 0:
                 self.measure_battery()
                 if self.renewing and not self.workflow.testing and not self.session.receiving:
-                    self._see_to_update("look")
+                    self.renew("look")
             if self.journal.tidy():
                 self.changed()
             if self.workflow.resting and (self.controls_changed or ticks % _CONTROL_TICKS == 0):
@@ -238,29 +240,13 @@ class App:
         self.controls_changed = False
         try:
             self._controls = standing.flag(self.wall_ms())
+        except MemoryError:
+            self._controls = 0
         finally:
             del standing
             memory.forget("standing", "quality", "packs", "assays", "copies")
         if self._controls != before:
             self.changed()
-
-    def _see_to_update(self, step):
-        # Whatever is wrong with an update, the application that runs must go on: nothing else would.
-        try:
-            self._renew(step)
-        except Exception as error:
-            sys.print_exception(error)
-            self.faulty = True
-
-    def _renew(self, step, message=None):
-        """As `reader.renewal.do`."""
-        from reader import renewal
-
-        try:
-            return renewal.do(self, step, message)
-        finally:
-            del renewal
-            memory.forget(*memory.FOR_AN_UPDATE)
 
     # What the workflow asks for
 
@@ -394,10 +380,22 @@ class App:
             del lists
             memory.forget("lists", "cassettes", "copies")
 
-    def command_update(self, message):
-        """As `reader.renewal.command`. OSError: it cannot be kept now."""
-        self.session.stop_receiving()
-        return self._renew("command", message)
+    def renew(self, step, message=None):
+        """As `reader.renewal.do`. OSError: the command in `message` cannot be kept now."""
+        if message is not None and self.workflow.testing:
+            raise OSError(16)  # EBUSY: a test needs the memory, and the hub offers the command again
+        try:
+            from reader import renewal
+
+            return renewal.do(self, step, message)
+        except Exception as error:
+            # Whatever is wrong with an update, the application that runs must go on: nothing else would.
+            sys.print_exception(error)
+            if message is not None:
+                raise OSError(5) from None  # EIO: the hub offers it again
+            self.faulty = True
+        finally:
+            memory.forget(*memory.FOR_AN_UPDATE)
 
     # The end
 
@@ -434,7 +432,7 @@ def _halt(app, error):
     """
     sys.print_exception(error)
     app.parts.dark()
-    if _on_trial():
+    if "/slot_" in settings.FOLDER and app.renew("on_trial"):
         _restart(app.parts)
     if isinstance(error, NotProvisioned):
         body = "no key"
@@ -445,15 +443,6 @@ def _halt(app, error):
     while True:
         app.watchdog.feed()
         machine.lightsleep(_HALT_MS)
-
-
-def _on_trial():
-    from reader import copies, slots
-
-    try:
-        return slots.load(settings.ROOT).trial
-    except copies.BothDamaged:
-        return 0
 
 
 def _start_failed(app, error):

@@ -128,7 +128,7 @@ class Downlink:
         return wire.ERR_NONE
 
     def _update(self, number, message):
-        taken = self._device.command_update(message)
+        taken = self._device.renew("command", message)
         if taken is not True:
             self._refused = taken or None
             return wire.ERR_UNSUPPORTED

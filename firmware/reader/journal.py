@@ -221,11 +221,6 @@ class Journal:
             self._measure()  # several records share a block, so the estimate falls too fast
         return self._room(self._free_blocks)
 
-    def room_beside(self, blocks, results):
-        """Whether so many results of the largest size still fit beside `blocks` of something else."""
-        self._measure()
-        return self._room(self._free_blocks - blocks) >= results
-
     def spend(self, blocks):
         """Something else has taken up to `blocks`."""
         self._free_blocks -= blocks

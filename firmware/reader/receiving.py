@@ -24,16 +24,15 @@ except ImportError:  # CPython
 
 _AGAIN = const(3)  # times that something which does not stand its hash is wanted again
 _BLOCK = const(4096)
-_SPARE_BLOCKS = const(170)  # of an image: a block that each file leaves half empty, and the folders
-_KEEP_AT_FIRST = const(20)  # results that must still fit beside the whole image
-_KEEP = const(4)  # and at every piece
+# Beside an image: 170 for a block that each file leaves half empty and for the folders, and 84 for twenty results.
+_BESIDE_BLOCKS = const(254)
+_KEEP = const(4)  # results that must still fit at every piece
 _SKIPPED = const(8)  # files that are there already, in one step
 _MARK = "/image"  # which image the slot holds; nothing of another is left where it names one
 
 
 class Receiver:
-    """`device` is `reader.session`'s. Ask with `image` or give a `piece`; `step`, called again and again, has the
-    answer."""
+    """`device` is `reader.session`'s. `take` what a hub says; `step`, called again and again, has the answer."""
 
     def __init__(self, device: "Any") -> None:
         self._device = device
@@ -52,13 +51,16 @@ class Receiver:
         """Whether an answer is still owed."""
         return self._work is not None
 
-    def image(self, image_id: bytes) -> None:
-        """A hub has this image."""
-        self._awaited = None
-        self._work = self._open(image_id)
+    def take(self, image_id: "bytes | None", piece: "bytes | None") -> int:
+        """A hub has the image of that id, or sends a piece as it came on `down`; the code of an error, or 0: `step` has
+        the answer."""
+        if image_id is not None:
+            self._awaited = None
+            self._work = self._open(image_id)
+            return wire.ERR_NONE
+        return self._piece(piece)
 
-    def piece(self, message: bytes) -> int:
-        """A piece as it came on `down`; the code of an error, or 0: `step` has the answer."""
+    def _piece(self, message):
         try:
             fields: "Any" = cbor.decode(message)
         except cbor.CborError:
@@ -89,7 +91,7 @@ class Receiver:
             return None
         except StopIteration:
             pass
-        except OSError:
+        except (MemoryError, OSError):
             self._awaited = None  # what is on the flash is looked at anew
             self._answer = wire.ERR_STORAGE
         self._work = None
@@ -104,10 +106,9 @@ class Receiver:
         self._files = self._work = None
 
     def _hindered(self) -> int:
-        flags = self._device.flags()
-        if flags & wire.FLAG_TEST_RUNNING or self._device.journal.room_for() < _KEEP:
+        if self._device.journal.room_for() < _KEEP:
             return wire.ERR_STORAGE
-        return wire.ERR_BATTERY if flags & wire.FLAG_LOW_BATTERY else wire.ERR_NONE
+        return wire.ERR_BATTERY if self._device.flags() & wire.FLAG_LOW_BATTERY else wire.ERR_NONE
 
     def _open(self, image_id: bytes) -> "Iterator[None]":
         self._answer = wire.ERR_NONE
@@ -138,9 +139,7 @@ class Receiver:
             durable.replace(self._folder + _MARK, awaited.digest)
         self._awaited = awaited
         yield from self._find()
-        if not self._offset and not self._device.journal.room_beside(
-            awaited.image // _BLOCK + _SPARE_BLOCKS, _KEEP_AT_FIRST
-        ):
+        if not self._offset and _free_blocks(self._device.root) < awaited.image // _BLOCK + _BESIDE_BLOCKS:
             self._answer = wire.ERR_STORAGE
 
     def _take(self, offset: int, data: bytes) -> "Iterator[None]":
@@ -326,6 +325,11 @@ def _empty(folder: str) -> "Iterator[None]":
         elif name != "settled":
             durable.remove(path)
             yield
+
+
+def _free_blocks(root):
+    state = os.statvfs(root or "/")
+    return state[3] * state[1] // _BLOCK
 
 
 def flawed(root: str, slot: int) -> bool:

@@ -27,10 +27,14 @@ _SHOWN_MS = const(3000)
 
 
 def do(app: "Any", step: str, message: "Any" = None) -> "bool | str | None":
-    """Do the step of that name, `command` with the message that the downlink brought. OSError: the flash."""
-    if step == "started":
-        return started(app)
-    return command(app, message) if step == "command" else look(app)
+    """Do the step of that name, `command` with the message that the downlink brought; `on_trial` tells whether a
+    release is. OSError: the flash. BothDamaged."""
+    if step == "command":
+        app.session.stop_receiving()
+        return command(app, message)
+    if step == "on_trial":
+        return bool(slots.load(app.root).trial)
+    return started(app) if step == "started" else look(app)
 
 
 def started(app: "Any") -> None:
@@ -53,7 +57,8 @@ def started(app: "Any") -> None:
     elif state.row and not state.trial:
         state.row = 0  # it loads again (boot.py, `damaged`)
         slots.keep(app, state)
-    print("release", settings.RELEASE, "slot", own, "on trial" if state.trial else "")
+    if state.trial:
+        print("on trial, start", state.starts)
     slots.tell(app, state)
     slots.note(app, state)
     if state.awaited is not None:

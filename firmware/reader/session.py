@@ -14,7 +14,7 @@ The link owns the radio and this object; it hands over what a central wrote and 
                                                fault flag, not an exception
     settings_changed()                         name or language of the identity is another
     store_assay(pack)                          keep an assay pack durably; None, or why it may not be. OSError: storage
-    command_update(message)                    as `reader.renewal.command`
+    renew("command", message)                  as `reader.renewal.command`
     root, journal, progress, renewing          as `reader.slots` and `reader.receiving` want them
 """
 
@@ -126,7 +126,7 @@ class Session:
             elif len(self._replies) >= _REPLIES_WAITING:
                 self._fail(wire.ERR_BUSY, wire.OP_DOWN)
             elif message[0] == _PIECE:
-                code = self._receiver().piece(message)
+                code = self._receive(None, message)
                 if code:
                     self._fail(code, wire.OP_DOWN)
             else:
@@ -274,15 +274,23 @@ class Session:
     def _image(self, fields):
         if len(fields) != 2 or not is_bytes(fields[1], wire.IMAGE_ID_BYTES):
             return wire.ERR_MALFORMED
-        self._receiver().image(fields[1])
-        return wire.ERR_NONE
+        return self._receive(fields[1], None)
 
-    def _receiver(self):
-        if self.receiving is None:
-            from reader.receiving import Receiver
+    def _receive(self, image_id, piece):
+        """Give an image's id or a piece to the receiver; the code of an error, or 0 when it has an answer or will."""
+        if self._device.flags() & wire.FLAG_TEST_RUNNING:  # which needs the memory
+            self._reply([wire.OP_WANTED, wire.ERR_STORAGE, 0, 0])
+            return wire.ERR_NONE
+        try:
+            if self.receiving is None:
+                from reader.receiving import Receiver
 
-            self.receiving = Receiver(self._device)
-        return self.receiving
+                self.receiving = Receiver(self._device)
+            return self.receiving.take(image_id, piece)
+        except MemoryError:
+            memory.forget(*memory.FOR_AN_UPDATE)
+            self._reply([wire.OP_WANTED, wire.ERR_STORAGE, 0, 0])
+            return wire.ERR_NONE
 
     def stop_receiving(self):
         """Let go of an image that a hub brings, and of the memory that it takes; what is kept of it stays."""

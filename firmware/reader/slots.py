@@ -96,8 +96,9 @@ def load(root: str) -> State:
         state.release, state.floor, state.told, state.untold_release, state.checks,
     ) = struct.unpack_from(_HEAD, data)  # fmt: skip
     if len(data) >= _HEAD_BYTES + _TAIL_BYTES:
-        whole, *numbers = struct.unpack_from(_TAIL, data, _HEAD_BYTES)
-        state.awaited = Awaited(*numbers, data[_HEAD_BYTES + _TAIL_BYTES :].decode())
+        whole, release, least, manifest, image, digest = struct.unpack_from(_TAIL, data, _HEAD_BYTES)
+        version = data[_HEAD_BYTES + _TAIL_BYTES :].decode()
+        state.awaited = Awaited(release, least, manifest, image, digest, version)
         state.awaited.whole = bool(whole)
     return state
 

@@ -98,9 +98,8 @@ class Device:
         self.events.append((code, detail, numbers))
         return len(self.events)
 
-    def command_update(self, message: Any) -> Any:
-        self.session.stop_receiving()
-        return renewal.do(self, "command", message)
+    def renew(self, step: str, message: Any) -> Any:
+        return renewal.do(self, step, message)
 
     def settings_changed(self) -> None:
         self.changes += 1

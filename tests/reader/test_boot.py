@@ -22,6 +22,7 @@ first copy is later | 1 False False | 1 0 0 0 00 0
 second copy is later | 1 False False | 1 0 0 0 00 0
 start cannot be counted | 1 False False | 1 2 0 0 00 0
 start is counted in one copy | 1 False False | 1 2 1 1 00 0
+set up anew | 0 False False | 1 2 0 0 00 0
 too short | 0 False False | damaged
 no such slot | 0 False False | 7 0 0 0 00 0
 no such slot on trial | 1 False False | 1 7 0 0 00 0

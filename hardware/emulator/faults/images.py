@@ -79,23 +79,36 @@ def image_id(head: bytes) -> bytes:
     return hashlib.sha256(head).digest()[: wire.IMAGE_ID_BYTES]
 
 
-def received(files: Mapping[str, bytes], release: int, *, missing: int = 0) -> dict[str, bytes]:
+def split(head: bytes, data: bytes) -> dict[str, bytes]:
+    """The files of the image `data` under its manifest `head`, by name."""
+    files: dict[str, bytes] = {}
+    at = len(head)
+    for line in head.decode("ascii").splitlines()[5:]:
+        _, name, size, _ = line.split(" ")
+        files[name] = data[at : at + int(size)]
+        at += int(size)
+    return files
+
+
+def received(
+    files: Mapping[str, bytes], release: int, *, missing: int = 0, slot: str = "a", state: slots.State | None = None
+) -> dict[str, bytes]:
     """What a reader's flash holds once that image has come, by path, for `EmulatedReader.write_files`; the last
-    `missing` files have not come yet."""
+    `missing` files have not come yet. `state` is what was before."""
     head = manifest(files, release)
-    state = slots.State()
+    state = state or slots.State()
     digest = hashlib.sha256(head).digest()
     state.awaited = slots.Awaited(release, 1, len(head), len(whole(files, head)), digest, "0.2.0")
     state.awaited.whole = not missing
-    kept = _framed((1).to_bytes(4, "big") + slots.encode(state))
     there = sorted(files)[: len(files) - missing]
-    return {
-        "/slot_a/manifest": head,
-        "/slot_a/image": _framed(digest),
-        **{f"/slot_a/{name}": files[name] for name in there},
-        "/slots.a": kept,
-        "/spare/slots.b": kept,
-    }
+    found = {"manifest": head, "image": _framed(digest), **{name: files[name] for name in there}}
+    return {f"/slot_{slot}/{name}": content for name, content in found.items()} | kept(state)
+
+
+def kept(state: slots.State) -> dict[str, bytes]:
+    """Both copies of a state, by path."""
+    content = _framed((1).to_bytes(4, "big") + slots.encode(state))
+    return {"/slots.a": content, "/spare/slots.b": content}
 
 
 def _framed(data: bytes) -> bytes:
@@ -103,11 +116,11 @@ def _framed(data: bytes) -> bytes:
     return zlib.crc32(data).to_bytes(4, "big") + data
 
 
-def runs(reader: EmulatedReader) -> tuple[int, int, bool] | None:
-    """Release, slot and whether on trial, as a reader's last start said on its console."""
+def runs(reader: EmulatedReader) -> tuple[int, int] | None:
+    """Release and slot (0: the application that it was made with), as a reader's last start said on its console."""
     for line in reversed(reader.console):
-        if found := re.match(r"release (\d+) slot (\d)( on trial)?", line):
-            return int(found[1]), int(found[2]), bool(found[3])
+        if found := re.match(r"release (\d+) (?:.*/slot_([ab])/)?", line):
+            return int(found[1]), " ab".index(found[2] or " ")
     return None
 
 

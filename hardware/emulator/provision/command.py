@@ -136,4 +136,3 @@ def _tell(reader_id: bytes, name: str, label: Path | None) -> None:
         except OSError as error:
             stop(f"The reader is set up, but its label cannot be written to {label}: {error.strerror}.", FAILED)
     print("It is set up. Switch it on near a hub once, so that its clock is set.", file=sys.stderr)
-

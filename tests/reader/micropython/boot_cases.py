@@ -85,6 +85,12 @@ def half_writable():
     os.mkdir("/spare/slots.b.new")
 
 
+def set_up_anew():
+    state(slot=1, trial=2)
+    with open("/provisioning", "wb") as file:
+        file.write(b"1")
+
+
 def short():
     for path in ("/slots.a", "/spare/slots.b"):
         durable.replace(path, b"\0\0\0\1\1\2")
@@ -106,6 +112,7 @@ case("first copy is later", lambda: disagree(0))
 case("second copy is later", lambda: disagree(1))
 case("start cannot be counted", unwritable)
 case("start is counted in one copy", half_writable)
+case("set up anew", set_up_anew)
 case("too short", short)
 case("no such slot", lambda: state(slot=7))
 case("no such slot on trial", lambda: state(slot=1, trial=7))
