@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emulator.provision.check import check
 from emulator.provision.deploy import deploy, repl
 from emulator.provision.flash import flash
 from emulator.provision.stop import FAILED, USAGE, stop
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 NAME_MAX = 64  # bytes, as `label` in docs/protocol.cddl
 
 app = typer.Typer(help="Set up a reader over USB.", no_args_is_help=True, add_completion=False)
-for _command in (flash, deploy, repl):
+for _command in (flash, deploy, check, repl):
     app.command()(_command)
 
 
@@ -136,4 +137,3 @@ def _tell(reader_id: bytes, name: str, label: Path | None) -> None:
         except OSError as error:
             stop(f"The reader is set up, but its label cannot be written to {label}: {error.strerror}.", FAILED)
     print("It is set up. Switch it on near a hub once, so that its clock is set.", file=sys.stderr)
-
