@@ -49,6 +49,4 @@ class SerialJig:
                 return
             if said.strip() == b"what":
                 break
-        raise JigError(
-            f"The jig did not take {line.split()[0]!r}. Look at its cable, and that hardware/jig runs on it."
-        )
+        raise JigError(f"The jig did not take {line.split()[0]!r}. Look at its cable; hardware/jig must run on it.")

@@ -1,8 +1,8 @@
 """Hands for a reader's board: runs on a second microcontroller, a Raspberry Pi Pico with MicroPython (docs/jig.md).
 
 Commands come a line each over its USB: `A 1` holds button A down, `A 0` lets it go, likewise B; `L 1` opens the lid;
-`T 1` fills the tray; `S hex` sends bytes as the scanner would; `0` lets everything go; `?` asks whether it is there. The
-answer is `ok`, or `what` to anything else.
+`T 1` fills the tray; `S hex` sends bytes as the scanner would; `0` lets everything go; `?` asks whether it is there.
+The answer is `ok`, or `what` to anything else.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """What a person sees of a reader, through the interface that the bench's reader and a board have alike (`at_hand`).
 
-Each test runs on an emulated reader, and on a board at a serial port whose parts are the bench's. With `--board PORT` it
-runs on the real board there, which has to be a reader already (docs/jig.md).
+Each test runs on an emulated reader, and on a board at a serial port whose parts are the bench's. With `--board PORT`
+it runs on the real board there, which has to be a reader already (docs/jig.md).
 """
 
 import asyncio
@@ -23,7 +23,6 @@ from emulator.process import LAUNCH, module_folder
 from emulator.provision import image
 from emulator.provision.board import BoardError
 
-pytestmark = pytest.mark.on_board
 IDENTITY = (b"board-01", bytes(range(32)), 0, "Seven")
 PATIENCE_S = 90
 JIG = Path(__file__).parents[2] / "hardware/jig/main.py"
@@ -99,11 +98,13 @@ async def reader(request, kind, tmp_path):
         yield found
 
 
+@pytest.mark.on_board
 async def test_it_starts_and_is_ready(reader):
     await reader.wait_for_text("Ready", PATIENCE_S)
     assert "Press START" in reader.screen_text()
 
 
+@pytest.mark.on_board
 @pytest.mark.needs_jig
 async def test_start_asks_for_the_codes_and_back_leaves(reader):
     await reader.wait_for_text("Ready", PATIENCE_S)
@@ -113,6 +114,7 @@ async def test_start_asks_for_the_codes_and_back_leaves(reader):
     await reader.wait_for_text("Ready", PATIENCE_S)
 
 
+@pytest.mark.on_board
 @pytest.mark.needs_jig
 async def test_a_specimens_code_is_taken_and_a_test_that_is_not_known_is_refused(reader):
     await reader.wait_for_text("Ready", PATIENCE_S)
@@ -126,7 +128,7 @@ async def test_a_specimens_code_is_taken_and_a_test_that_is_not_known_is_refused
 
 async def test_without_a_jig_hands_are_asked_for():
     board = BoardReader("/dev/null")
-    with pytest.raises(NoJig, match="docs/jig.md"):
+    with pytest.raises(NoJig, match="give --jig PORT"):
         await board.press("A")
 
 
@@ -186,5 +188,5 @@ def test_the_jigs_program_pulls_the_right_lines():
 
 
 def test_a_port_without_a_jig_is_a_sentence():
-    with Cable() as cable, pytest.raises(JigError, match="hardware/jig runs on it"):
+    with Cable() as cable, pytest.raises(JigError, match="hardware/jig must run"):
         SerialJig(cable.port)

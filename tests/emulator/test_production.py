@@ -1,4 +1,4 @@
-"""`doorstep reader check` on an emulated reader at a serial port: all is well, and every fault is named with its part."""
+"""`doorstep reader check` on an emulated reader at a serial port: each fault is named with its part."""
 
 import asyncio
 import contextlib
