@@ -33,11 +33,9 @@ class Line:
 
     def as_text(self) -> str:
         """For a person."""
-        value = {True: "yes", False: "no", None: "-"}.get(self.value) if not _number(self.value) else f"{self.value:g}"
-        measured = f"{self.value if value is None else value} {self.unit}".strip()
-        limits = " ".join(
-            [f"from {self.low:g}"] * (self.low is not None) + [f"to {self.high:g}"] * (self.high is not None)
-        )
+        measured = f"{_words(self.value)} {self.unit}".strip()
+        bounds = [f"{word} {bound:g}" for word, bound in (("from", self.low), ("to", self.high)) if bound is not None]
+        limits = " ".join(bounds)
         text = f"{self.verdict.name:8}{self.what}: {measured}" + (f" (limits: {limits})" if limits else "")
         return text + (f"\n        {self.fix}" if self.verdict is Verdict.FAIL else "")
 
@@ -63,5 +61,13 @@ def skipped(what: str) -> Line:
     return Line(what, None, "", None, None, Verdict.SKIPPED, "")
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _words(value: float | str | bool | None) -> str:
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case str():
+            return value
+        case _:
+            return f"{value:g}"
