@@ -22,7 +22,8 @@ from emulator.provision.board import Board, BoardError
 
 _PICTURE = b"~"
 _START = """
-import asyncio, binascii, gc, machine, select, sys
+import asyncio, binascii, bluetooth, gc, machine, select, sys
+bluetooth.BLE().active(False)
 gc.threshold(2048)
 from reader import app as _application
 _reader = _application.App()

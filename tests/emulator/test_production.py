@@ -15,7 +15,7 @@ from emulator.physics import EMPTY_TRAY
 from emulator.production import people, steps
 from emulator.production.lines import Verdict
 from emulator.production.run import check
-from emulator.provision import image
+from emulator.provision import deploy, image
 from emulator.provision.board import Board
 from emulator.wiring import FIRMWARE
 
@@ -141,6 +141,20 @@ async def test_a_fault_is_named_with_the_part_and_what_to_do(board, fault):
     assert expected <= set(failures(lines)), failures(lines)
     assert all(line.fix for line in lines if line.verdict is Verdict.FAIL)
     assert reader.circuit.duty(steps.PINS.HEATER) == 0, "whatever failed, the heater is off"
+
+
+async def test_at_the_prompt_the_watchdog_of_a_reader_is_fed(board):
+    """What `doorstep reader repl` leaves behind: two minutes at the prompt, of a watchdog that bites after 30 s."""
+    reader, port = board
+
+    def wait():
+        with Board(port) as there:
+            there.run("import machine\nmachine.WDT(timeout=30000)")
+            there.run(deploy._KEEP_AWAKE)
+            there.run("import time\ntime.sleep(120)", 60)
+
+    await asyncio.to_thread(wait)
+    assert reader.boots == 1
 
 
 class Hands:

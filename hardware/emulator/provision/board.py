@@ -195,6 +195,11 @@ class Board:
         with self._named():
             self._transport.exec_raw_no_follow(code)
 
+    def to_prompt(self) -> None:
+        """Leave the board at the prompt that a person types at."""
+        with self._named():
+            self._transport.exit_raw_repl()
+
     def release(self) -> Any:
         """Hand mpremote's transport to whoever goes on with the port; this object has nothing more to do with it."""
         transport, self._transport = self._transport, None

@@ -63,6 +63,7 @@ def repl(port: Port) -> None:
         with Board(port) as board:
             if board.look().reader:
                 board.run(_KEEP_AWAKE)
+            board.to_prompt()
     except BoardError as error:
         stop(str(error), FAILED)
     command = [sys.executable, "-m", "mpremote", "connect", port, "resume", "repl"]
