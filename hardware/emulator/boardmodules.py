@@ -12,14 +12,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-BUILT_IN = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+BUILT_IN = _words(
     "_thread array binascii bluetooth btree builtins cmath collections cryptolib deflate errno esp esp32 framebuf gc "
     "hashlib heapq io json machine math micropython network os platform random re select socket struct sys time tls "
-    "uctypes vfs websocket".split()
+    "uctypes vfs websocket"
 )
-FROZEN = frozenset(
+FROZEN = _words(
     "aioespnow apa106 asyncio dht ds18x20 espnow flashbdev inisetup mip neopixel ntptime onewire requests ssl umqtt "
-    "upysh urequests webrepl webrepl_setup".split()
+    "upysh urequests webrepl webrepl_setup"
 )
 _TYPING = "TYPE_CHECKING"
 

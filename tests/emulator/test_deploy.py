@@ -1,9 +1,13 @@
 """`doorstep reader deploy` through mpremote on real MicroPython: what it replaces, what stays, what a cut leaves."""
 
+import os
+import pty
 import re
+import select
 import shutil
 import subprocess
 import sys
+import tty
 from pathlib import Path
 
 import pytest
@@ -135,12 +139,12 @@ def test_unplugged_anywhere_it_is_the_old_application_the_new_one_or_says_that_i
         old = content(plugged.port)
         whole = deploy_small(plugged)
         new = content(plugged.port)
-    for step in range(1, 12):
-        folder = tmp_path / f"cut-{step}"
+    for share in (0.01, 0.04, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97):
+        folder = tmp_path / f"cut-{share}"
         folder.mkdir()
         shutil.copy(life / "flash.bin", folder / "flash.bin")
         with PtyBoard(folder) as plugged, pytest.raises(BoardError):
-            deploy_small(plugged, whole * step / 12)
+            deploy_small(plugged, whole * share)
         with PtyBoard(folder) as plugged:
             there = content(plugged.port)
             main = there["/main.py"]
@@ -158,7 +162,7 @@ def test_unplugged_anywhere_it_is_the_old_application_the_new_one_or_says_that_i
                 assert half
             recorded = [path for path in old if path.startswith(("/journal", "/identity", "/spare/identity"))]
             assert {path: there[path] for path in recorded} == {path: old[path] for path in recorded}
-            if step % 4 == 0:
+            if share in (0.04, 0.75):
                 deploy_small(plugged)
                 assert content(plugged.port) == new, "and can be deployed to again"
     assert {"old", "half done"} <= seen
@@ -201,27 +205,30 @@ def test_the_room_kept_for_records_is_what_the_journal_asks_for():
     journal = (Path(frames.__file__).parent / "journal.py").read_text()
     reserve = re.search(r"_RESERVE_BLOCKS = const\(\s*(\d+)\s*\)", journal)
     each = (frames.RECORD_MAX + 2 * frames.MARK_BYTES) // application.BLOCK + 2
-    assert application.JOURNAL_BLOCKS == int(reserve[1]) + 32 * each
+    assert int(reserve[1]) + 32 * each == application.JOURNAL_BLOCKS
 
 
 def test_the_repl_is_mpremotes(tmp_path):
-    with PtyBoard(tmp_path) as plugged:
-        import os
-        import pty
-        import tty
+    outside, inside = pty.openpty()
+    tty.setraw(inside)
 
-        outside, inside = pty.openpty()
-        tty.setraw(inside)
-        process = subprocess.Popen(
-            [DOORSTEP, "reader", "repl", "--port", plugged.port], stdin=inside, stdout=inside, stderr=inside
-        )
+    def read_until(words):
         said = b""
-        while b"Ctrl-" not in said:
+        while words not in said:
+            ready, _, _ = select.select([outside], [], [], 60)
+            assert ready, said
             said += os.read(outside, 4096)
-        os.write(outside, b"print(6 * 7)\r")
-        while b"\n42" not in said:
-            said += os.read(outside, 4096)
-        os.write(outside, b"\x1d")
-        assert process.wait(20) == 0
-        os.close(outside)
-        os.close(inside)
+
+    with PtyBoard(tmp_path) as plugged:
+        command = [DOORSTEP, "reader", "repl", "--port", plugged.port]
+        with subprocess.Popen(command, stdin=inside, stdout=inside, stderr=inside) as process:
+            try:
+                read_until(b"Ctrl-")
+                os.write(outside, b"print(6 * 7)\r")
+                read_until(b"\n42")
+                os.write(outside, b"\x1d")
+                assert process.wait(60) == 0
+            finally:
+                process.kill()
+    os.close(outside)
+    os.close(inside)

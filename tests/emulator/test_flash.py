@@ -152,7 +152,7 @@ def test_a_chip_that_holds_something_unknown_is_left_alone(file, tmp_path):
 
 def test_a_flash_of_another_size_is_no_readers(file, tmp_path):
     chip = RomChip(size_code=0x17)
-    with PtyBoard(tmp_path, chip, blank=True) as plugged:
+    with PtyBoard(tmp_path, chip) as plugged:
         done = flash(plugged.port, file)
     assert done.returncode == 1
     assert "has 8 MB, not 16 MB" in done.stderr
@@ -161,7 +161,7 @@ def test_a_flash_of_another_size_is_no_readers(file, tmp_path):
 
 def test_another_chip_is_refused(file, tmp_path):
     chip = RomChip(chip_id=5)  # ESP32-C3
-    with PtyBoard(tmp_path, chip, blank=True) as plugged:
+    with PtyBoard(tmp_path, chip) as plugged:
         done = flash(plugged.port, file)
     assert done.returncode == 1
     assert "ESP32-S3" in done.stderr
@@ -171,7 +171,7 @@ def test_another_chip_is_refused(file, tmp_path):
 def test_cells_that_do_not_take_what_was_sent_are_found_out(file, tmp_path):
     chip = RomChip()
     chip.read_only = True
-    with PtyBoard(tmp_path, chip, blank=True) as plugged:
+    with PtyBoard(tmp_path, chip) as plugged:
         done = flash(plugged.port, file)
     assert done.returncode == 1
     assert "not whole" in done.stderr
@@ -179,7 +179,7 @@ def test_cells_that_do_not_take_what_was_sent_are_found_out(file, tmp_path):
 
 def test_unplugged_while_it_is_written_it_can_be_done_again(file, tmp_path):
     chip = RomChip()
-    with PtyBoard(tmp_path, chip, blank=True) as plugged:
+    with PtyBoard(tmp_path, chip) as plugged:
         plugged.cut_at = 60_000  # after the stub, inside the file
         done = flash(plugged.port, file)
     assert done.returncode == 1

@@ -104,6 +104,14 @@ class NobodyAnswers(BoardError):
     """There is no MicroPython at that port."""
 
 
+class Refused(BoardError):
+    """What the board was to run raised there; `last` is its words."""
+
+    def __init__(self, last: str) -> None:
+        super().__init__(f"The board refused: {last}. Run this again; if it stays, it needs service.")
+        self.last = last
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """What is on a board. `half_done`: a set-up was interrupted here; `reader`: it has an identity; `mounted`: its
@@ -182,14 +190,32 @@ class Board:
         """Start what was written; the board is gone from the port's REPL."""
         self._say_reset()
 
-    def run(self, code: str) -> bytes:
-        """Have the board run `code`; what that prints."""
+    def begin(self, code: str) -> None:
+        """Have the board begin to run `code`, and wait for nothing that it prints."""
         with self._named():
-            return self._transport.exec(code)
+            self._transport.exec_raw_no_follow(code)
 
-    def value(self, code: str) -> Any:
+    def to_prompt(self) -> None:
+        """Leave the board at the prompt that a person types at."""
+        with self._named():
+            self._transport.exit_raw_repl()
+
+    def release(self) -> Any:
+        """Hand mpremote's transport to whoever goes on with the port; this object has nothing more to do with it."""
+        transport, self._transport = self._transport, None
+        return transport
+
+    def run(self, code: str, quiet_s: float = 10) -> bytes:
+        """Have the board run `code`, which may print nothing for so long; what that prints. Refused when it raises."""
+        with self._named():
+            said, error = self._transport.exec_raw(code, timeout=quiet_s)
+            if error:
+                raise TransportExecError(said, error.decode(errors="replace"))
+            return said
+
+    def value(self, code: str, quiet_s: float = 10) -> Any:
         """The value that `code` prints, a literal of Python."""
-        said = self.run(code).decode()
+        said = self.run(code, quiet_s).decode()
         try:
             return ast.literal_eval(said.strip())
         except (ValueError, SyntaxError) as error:
@@ -248,7 +274,7 @@ class Board:
             with contextlib.redirect_stdout(io.StringIO()):
                 yield
         except TransportExecError as error:
-            last = (str(error).strip().splitlines() or ["no reason given"])[-1]
-            raise BoardError(f"The board refused: {last}. Run this again; if it stays, it needs service.") from error
+            last = (error.error_output.strip().splitlines() or ["no reason given"])[-1]
+            raise Refused(last) from error
         except _LOST as error:
             raise BoardError("The connection to the board was lost. Plug it in again and run this again.") from error

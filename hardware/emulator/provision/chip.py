@@ -92,6 +92,6 @@ def _sentence(port: str, said: str, writing: bool) -> str:
             f"The board is erased and not whole: esptool said: {last} Run this again; if it stays, try another cable."
         )
     return (
-        f"No ESP32-S3 answers at {port}; esptool said: {last} Hold the board's BOOT button, press RESET, let go of BOOT, "
-        "and run this again. Nothing was changed."
+        f"No ESP32-S3 answers at {port}; esptool said: {last} Hold the board's BOOT button, press RESET, let go of "
+        "BOOT, and run this again. Nothing was changed."
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emulator.provision.check import check
 from emulator.provision.deploy import deploy, repl
 from emulator.provision.flash import flash
 from emulator.provision.stop import FAILED, USAGE, stop
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 NAME_MAX = 64  # bytes, as `label` in docs/protocol.cddl
 
 app = typer.Typer(help="Set up a reader over USB.", no_args_is_help=True, add_completion=False)
-for _command in (flash, deploy, repl):
+for _command in (flash, deploy, check, repl):
     app.command()(_command)
 
 

@@ -10,7 +10,7 @@ from emulator.provision.stop import FAILED, stop
 
 Port = Annotated[str, typer.Option("--port", help="Where the board is, such as /dev/ttyACM0 or COM5.")]
 
-# The firmware's watchdog cannot be stopped (MicroPython, `machine.WDT`): it is fed for as long as nothing resets the board.
+# The firmware's watchdog cannot be stopped (MicroPython, `machine.WDT`): it is fed until something resets the board.
 _KEEP_AWAKE = """
 import machine
 _fed = machine.WDT(timeout=30000)
@@ -21,8 +21,8 @@ _feeding = machine.Timer(0, mode=machine.Timer.PERIODIC, period=5000, callback=l
 def deploy(port: Port) -> None:
     """Replace the application of the reader at PORT by this release's.
 
-    Its identity, its records and its settings stay; what it had been sent over the air goes. Pulled out half way it does
-    not start, says so on its screen, and is deployed to again by the same command.
+    Its identity, its records and its settings stay; what it had been sent over the air goes. Pulled out half way it
+    does not start, says so on its screen, and is deployed to again by the same command.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -63,6 +63,7 @@ def repl(port: Port) -> None:
         with Board(port) as board:
             if board.look().reader:
                 board.run(_KEEP_AWAKE)
+            board.to_prompt()
     except BoardError as error:
         stop(str(error), FAILED)
     command = [sys.executable, "-m", "mpremote", "connect", port, "resume", "repl"]

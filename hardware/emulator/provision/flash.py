@@ -45,8 +45,8 @@ def flash(
         chip.check()
         if not known and chip.holds_files():
             raise BoardError(
-                "This board holds files, and no MicroPython answers that could tell whether they are a reader's results. "
-                "Nothing was changed. It needs service: docs/operations.md, Flashing."
+                "This board holds files, and no MicroPython answers that could tell whether they are a reader's "
+                "results. Nothing was changed. It needs service: docs/operations.md, Flashing."
             )
         chip.write(image.content)
     except BoardError as error:

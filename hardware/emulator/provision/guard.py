@@ -9,8 +9,8 @@ def may_be_emptied(board: Board, found: Found, replace: bool) -> None:
         return
     if found.half_deployed:
         raise BoardError(
-            "This board is a reader whose application was being replaced when it was unplugged. Finish that first, with "
-            "doorstep reader deploy; nothing was changed."
+            "This board is a reader whose application was being replaced when it was unplugged. Finish that first, "
+            "with doorstep reader deploy; nothing was changed."
         )
     reader = board.reader()
     if reader.owed:
