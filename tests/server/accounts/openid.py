@@ -30,49 +30,63 @@ from tests.server.running import Organisation, Running
 
 NODE = Path(sys.executable).parent / "node"
 SCRIPT = Path(__file__).parent / "openid_provider.mjs"
-# Another site than the server's, and an address rather than a name: a name of this machine has two (RFC 6761 section
-# 6.3), and on the other one somebody else may have the same port.
-PROVIDER_HOST = "127.0.0.2"
 SECRET = "a client secret: with % and +"
-_NAMES = 60
+_NAMES = 200
 _PATIENCE_S = 120.0  # of a machine with other work: how long a provider is waited for is shown by those that hang
 _taken = itertools.count()
+_addresses = itertools.count(2)
+
+
+def own_address() -> str:
+    """An address of this machine that no other provider has, nor the server: another site for a browser.
+
+    A port alone may come again, and what the server remembers of one provider would be taken for the other's. A name of
+    this machine has two addresses (RFC 6761 section 6.3), and on the other one somebody else may have the port.
+    """
+    number = next(_addresses)
+    return f"127.0.{number // 250}.{number % 250 + 1}"
 
 
 @dataclass
 class RealProvider:
-    """The provider of `openid_provider.mjs`, which knows clients of the names `provider-0` and on."""
+    """The provider of `openid_provider.mjs`, and the names by which it knows clients."""
 
     issuer: str
+    names: Iterator[str]
 
     def name(self) -> str:
-        """A name that no other test has."""
-        return f"provider-{next(_taken)}"
+        """A name that no other test has, and that the provider knows a client by."""
+        found = next(self.names, None)
+        assert found, f"a provider knows no more than {_NAMES} clients: let it know more"
+        return found
 
 
 @contextmanager
 def real_provider(running: Running) -> Iterator[RealProvider]:
     """Run it for a server that answers at `running.url`."""
+    # Of its own: what other providers of this process were known by is not known to this one.
+    names = [f"provider-{next(_taken)}" for _ in range(_NAMES)]
     clients = [
         {
-            "client_id": f"provider-{index}",
+            "client_id": name,
             "client_secret": SECRET,
-            "redirect_uris": [f"{running.url}/sign-in/with/provider-{index}/return"],
+            "redirect_uris": [f"{running.url}/sign-in/with/{name}/return"],
         }
-        for index in range(_NAMES)
+        for name in names
     ]
+    host = own_address()
     process = subprocess.Popen(
-        [NODE, SCRIPT, json.dumps({"clients": clients, "host": PROVIDER_HOST})],
+        [NODE, SCRIPT, json.dumps({"clients": clients, "host": host})],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     assert process.stdin
     assert process.stdout
     try:
         issuer = process.stdout.readline().strip()
-        assert issuer.startswith(f"http://{PROVIDER_HOST}:"), "the provider did not start"
+        assert issuer.startswith(f"http://{host}:"), "the provider did not start"
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(provider, "WHOLE_S", _PATIENCE_S)
-            yield RealProvider(issuer)
+            yield RealProvider(issuer, iter(names))
     finally:
         process.stdin.close()
         process.wait(20)
@@ -199,11 +213,12 @@ def lying_provider() -> Iterator[Lying]:
         def log_message(self, format: str, *args: object) -> None:
             """Nothing: a test's output is its own."""
 
-    serving = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    host = own_address()
+    serving = ThreadingHTTPServer((host, 0), Handler)
     serving.daemon_threads = True
     thread = threading.Thread(target=serving.serve_forever, args=(0.05,), daemon=True)
     thread.start()
-    lying.issuer = f"http://127.0.0.1:{serving.server_port}"
+    lying.issuer = f"http://{host}:{serving.server_port}"
     yield lying
     serving.shutdown()
     serving.server_close()
