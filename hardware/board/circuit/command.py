@@ -1,4 +1,4 @@
-"""`doorstep board`: make what the circuit makes, check it, and show what flows where."""
+"""`python -m circuit`: make what the circuit makes, check it, and show what flows where."""
 
 from pathlib import Path
 from typing import Annotated
@@ -48,7 +48,7 @@ def check() -> None:
         typer.echo(str(error), err=True)
         raise typer.Exit(FAILED) from error
     if stale:
-        typer.echo("not what the circuit makes, run doorstep board generate: " + ", ".join(stale), err=True)
+        typer.echo("not what the circuit makes, run python -m circuit generate: " + ", ".join(stale), err=True)
         raise typer.Exit(FAILED)
     typer.echo(f"{len(netlist.parts)} parts, {len(netlist.nets)} nets, nothing found")
 
