@@ -31,7 +31,7 @@ def _elsewhere() -> Generator[None]:
 
 
 with _elsewhere():
-    import skidl
+    import skidl  # pyright: ignore[reportMissingModuleSource]  its environment is another
 
 _FUNCTIONS = {
     Kind.PASSIVE: skidl.Pin.types.PASSIVE,
