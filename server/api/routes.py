@@ -19,6 +19,7 @@ import server.patients.api
 import server.quality.api
 import server.recalls.api
 import server.staff.api
+import server.updates.api
 import server.worklist.api
 from server.accounts.cookies import session_name
 from server.api.access import CSRF_HEADER
@@ -40,6 +41,7 @@ CALLS = (
     server.board.api.router,
     server.custody.api.router,
     server.quality.api.router,
+    server.updates.api.router,
     server.audit.api.router,
     server.staff.api.router,
     server.accounts.api.router,

@@ -24,6 +24,7 @@ from reader import outcome
 from server.accounts.models import Role
 from tests.server import factory
 from tests.server.api.programs import API, program
+from tests.server.api.test_updates import release, rolled_out
 from tests.server.conftest import Database
 from tests.server.running import Organisation, run
 from tests.server.test_routes import signed_in
@@ -90,6 +91,7 @@ def fill(organisation: Organisation) -> dict[str, str]:
         "result_id": positive["id"],
         "patient_id": patient["id"],
         "recall_id": recall.json()["recall"]["id"],
+        "rollout_id": rolled_out(lead, release(organisation)),
         "reader_id": reader.reader_id.hex(),
         "assay": "sars2-ag",
     }
