@@ -99,8 +99,9 @@ class RolloutReader(Table, table=True):
 
     `number` is the command that tells it to await the image, `stop_number` the one that tells it to forget it. Stages
     follow from records beyond `after_record`, the highest number that was known when the command was made; `record` is
-    the one that the stage is from, `trial_record` the first that says it runs the release. What an excused reader did
-    counts against no limit any more. `active` while the rollout is under way: a reader is in one such at most.
+    the one that the stage is from, `trial_record` the first that says it runs the release. What it journalled up to
+    `excused_record` was looked at, and counts against no limit any more. `active` while the rollout is under way: a
+    reader is in one such at most.
     """
 
     __table_args__ = (
@@ -122,7 +123,7 @@ class RolloutReader(Table, table=True):
     record: int | None = Field(default=None, sa_type=BigInteger)
     trial_record: int | None = Field(default=None, sa_type=BigInteger)
     detail: str = Field(default="", max_length=64)
-    excused_at: datetime | None = moment(default=None, nullable=True)
+    excused_record: int | None = Field(default=None, sa_type=BigInteger)
     active: bool = True
 
 

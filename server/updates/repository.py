@@ -200,13 +200,20 @@ async def let_go(session: AsyncSession, rollout_id: UUID) -> None:
     await (await session.connection()).execute(_LET_GO, {"rollout_id": rollout_id})
 
 
-# What a reader did after an update, each counted once: went back, else refused, else a fault since its trial began.
+# What a reader journalled since somebody looked at it: that it went back, else that it refused, else a fault since its
+# trial began.
 _BAD = """
-    CASE WHEN m.stage IN ('went-back', 'refused') THEN m.stage
+    CASE WHEN m.stage IN ('went-back', 'refused') AND (m.excused_record IS NULL OR m.record > m.excused_record)
+         THEN m.stage
          WHEN m.trial_record IS NOT NULL AND EXISTS (
              SELECT FROM reader_event e
-             WHERE e.reader_id = m.reader_id AND e.code IN (2, 8) AND e.code = 2 AND e.number > m.trial_record
+             WHERE e.reader_id = m.reader_id AND e.code IN (2, 8) AND e.code = 2
+               AND e.number > greatest(m.trial_record, m.excused_record)
          ) THEN 'faulty' END
+"""
+_LAST_FAULT = """
+    (SELECT max(e.number) FROM reader_event e
+     WHERE e.reader_id = m.reader_id AND e.code IN (2, 8) AND e.code = 2 AND e.number > m.trial_record)
 """
 _STANDINGS = text(
     f"""
@@ -215,12 +222,12 @@ _STANDINGS = text(
            count(*) FILTER (WHERE counted AND open) AS open,
            count(*) FILTER (WHERE counted AND open AND silent) AS silent,
            count(*) FILTER (WHERE stage = 'confirmed') AS confirmed,
-           count(*) FILTER (WHERE bad = 'went-back' AND excused_at IS NULL) AS went_back,
-           count(*) FILTER (WHERE bad = 'refused' AND excused_at IS NULL) AS refused,
-           count(*) FILTER (WHERE bad = 'faulty' AND excused_at IS NULL) AS faulty,
-           count(*) FILTER (WHERE excused_at IS NOT NULL) AS excused
+           count(*) FILTER (WHERE bad = 'went-back') AS went_back,
+           count(*) FILTER (WHERE bad = 'refused') AS refused,
+           count(*) FILTER (WHERE bad = 'faulty') AS faulty,
+           count(*) FILTER (WHERE bad IS NULL AND excused_record IS NOT NULL) AS excused
     FROM (
-        SELECT m.wave, m.stage, m.excused_at, {_BAD} AS bad,
+        SELECT m.wave, m.stage, m.excused_record, {_BAD} AS bad,
                m.stage IN ('sent', 'awaited', 'whole', 'started') AS open,
                r.revoked_at IS NULL OR m.stage NOT IN ('waiting', 'sent', 'awaited', 'whole', 'started') AS counted,
                coalesce(c.heard_at, r.enrolled_at) < CAST(:heard_after AS timestamptz) AS silent
@@ -271,8 +278,8 @@ async def listed(
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A reader of a rollout. `faulty` when it journalled a fault after the update, `excused` when that, or what else
-    it did, counts no more; `heard_at` is when something new was heard of it last."""
+    """A reader of a rollout. `faulty` when it journalled a fault after the update, `excused` when what it did was
+    looked at; `heard_at` is when something new was heard of it last."""
 
     reader_id: bytes
     name: str
@@ -291,7 +298,8 @@ class Member:
 _READERS = text(
     f"""
     SELECT r.reader_id, r.name, s.name, m.wave, m.stage, m.detail, m.changed_at, r.revoked_at IS NOT NULL,
-           m.stop_number IS NOT NULL, m.excused_at IS NOT NULL, coalesce(({_BAD}) = 'faulty', false), c.heard_at
+           m.stop_number IS NOT NULL, m.excused_record IS NOT NULL AND ({_BAD}) IS NULL, {_LAST_FAULT} IS NOT NULL,
+           c.heard_at
     FROM rollout_reader m
     JOIN reader r ON r.reader_id = m.reader_id
     JOIN site s ON s.id = r.site_id
@@ -301,7 +309,7 @@ _READERS = text(
         OR (m.wave, m.reader_id) > (CAST(:wave AS smallint), CAST(:reader_id AS bytea))
     )
     ORDER BY m.wave, m.reader_id LIMIT :most
-    """  # noqa: S608 - made of the constant above
+    """  # noqa: S608 - made of the constants above
 )
 
 
@@ -316,15 +324,15 @@ async def readers(
 
 _EXCUSE = text(
     f"""
-    UPDATE rollout_reader m SET excused_at = :at
-    WHERE m.rollout_id = :rollout_id AND m.excused_at IS NULL AND ({_BAD}) IS NOT NULL
-    """  # noqa: S608 - made of the constant above
+    UPDATE rollout_reader m SET excused_record = greatest(coalesce(m.record, 0), {_LAST_FAULT})
+    WHERE m.rollout_id = :rollout_id AND ({_BAD}) IS NOT NULL
+    """  # noqa: S608 - made of the constants above
 )
 
 
-async def excuse(session: AsyncSession, rollout_id: UUID, at: datetime) -> int:
-    """What readers did so far counts against no limit any more; how many had done something."""
-    return (await (await session.connection()).execute(_EXCUSE, {"rollout_id": rollout_id, "at": at})).rowcount
+async def excuse(session: AsyncSession, rollout_id: UUID) -> int:
+    """What readers journalled so far counts against no limit any more; of how many something did."""
+    return (await (await session.connection()).execute(_EXCUSE, {"rollout_id": rollout_id})).rowcount
 
 
 _TELL_LEADS = text(

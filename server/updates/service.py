@@ -228,7 +228,7 @@ async def resume(session: AsyncSession, actor: Actor, organisation_id: UUID, rol
     rollout = await _taken(session, rollout_id)
     if rollout.state != State.PAUSED:
         raise _moved(rollout)
-    excused = await repository.excuse(session, rollout_id, now())
+    excused = await repository.excuse(session, rollout_id)
     await _audited(
         session, actor, organisation_id, "rollout.resume", rollout_id, {"paused": rollout.why, "excused": excused}
     )

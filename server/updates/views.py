@@ -162,18 +162,18 @@ def next_step(shown: Shown, zone: ZoneInfo) -> str:
 
 def _running(rollout: Rollout, wave: Standing, standings: Sequence[Standing], zone: ZoneInfo) -> str:
     if rollout.settled_at is None:
-        there = formatting.count(wave.open + wave.unsent - wave.silent, "reader")
-        return f"Bring a hub to {there} of {waves.named(rollout.wave)} that are under way, and keep them charged."
+        waiting = wave.open + wave.unsent - wave.silent
+        if waiting == 0:
+            return "Bring a hub to a reader below: nothing follows before one of them runs the release for good."
+        there = "1 reader that is" if waiting == 1 else f"{waiting:,} readers that are"
+        return f"Bring a hub to {there} under way in {waves.named(rollout.wave)}, and see that they are charged."
     ends = rollout.settled_at + timedelta(hours=rollout.soak_hours)
     silent = sum(one.silent for one in standings)
     if rollout.wave + 1 < len(standings):
         return f"Wait: the next wave begins by itself on {formatting.date_and_time(ends, zone)}."
     if silent:
-        there = formatting.count(silent, "reader")
-        return (
-            f"Bring a hub to {there} that was not heard of in {waves.SILENT.days} days, or stop the rollout to begin"
-            " another."
-        )
+        there = "1 reader that was" if silent == 1 else f"{silent:,} readers that were"
+        return f"Bring a hub to {there} not heard of in {waves.SILENT.days} days, or stop the rollout to begin another."
     return f"Wait: it is done on {formatting.date_and_time(ends, zone)} if no reader does badly until then."
 
 

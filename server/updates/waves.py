@@ -45,7 +45,8 @@ class Standing:
 
     `unsent` were not sent the update, `open` were and have come to no end, of which `silent` were not heard of in
     `SILENT`. `confirmed` run it for good. `went_back`, `refused` and `faulty` (a fault was journalled after the update)
-    are those that nobody excused, each reader counted once; `excused` those that somebody did.
+    are of what nobody has looked at, each reader counted once; `excused` are those of which somebody has, and nothing
+    came since.
     """
 
     readers: int

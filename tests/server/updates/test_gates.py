@@ -152,7 +152,7 @@ async def test_a_canary_that_does_badly_pauses_it_and_tells_the_leads(ward: Ward
 
 
 async def test_a_fault_from_before_the_update_counts_nothing(ward: Ward) -> None:
-    rollout_id, found = await by_wave(ward, 2)
+    rollout_id, found = await by_wave(ward, 2, shares=(100,))
     [canary] = found[0]
     await ward.exchange([fault(canary)])
     await updated(ward, canary)
@@ -179,6 +179,23 @@ async def test_resumed_it_goes_on_and_what_was_looked_at_does_not_pause_it_again
     await updated(ward, found[1][0], stages=(1, 2, 3, 5))
     await go_on(ward, rollout_id)
     assert (await rollout(ward, rollout_id)).state == State.PAUSED
+
+
+async def test_a_reader_that_was_looked_at_and_then_does_worse_counts_again(ward: Ward) -> None:
+    rollout_id, found = await by_wave(ward, 2, shares=(100,), limit_percent=50)
+    [canary] = found[0]
+    for bad in (
+        [said(canary, stage) for stage in (1, 2, 3)] + [fault(canary)],
+        [fault(canary)],
+        [said(canary, wire.UPDATE_WENT_BACK)],
+    ):
+        await ward.exchange(bad)
+        await go_on(ward, rollout_id)
+        assert (await rollout(ward, rollout_id)).state == State.PAUSED
+        async with tenancy.transaction(ward.sessions, ward.id) as session:
+            await service.resume(session, ACTOR, ward.id, rollout_id)
+        await go_on(ward, rollout_id)
+        assert (await rollout(ward, rollout_id)).state == State.RUNNING
 
 
 async def test_a_paused_rollout_sends_nothing_whoever_asks(ward: Ward) -> None:
@@ -217,7 +234,7 @@ async def test_a_reader_that_was_not_heard_of_is_last_and_counted_apart(ward: Wa
 
 async def test_after_a_restore_somebody_has_to_say_that_it_goes_on(ward: Ward, database: Database) -> None:
     email = await lead(ward)
-    rollout_id, found = await by_wave(ward, 3)
+    rollout_id, found = await by_wave(ward, 3, shares=(100,))
     epoch.begin(database.owner, "restored")
     await updated(ward, *found[0])
     await go_on(ward, rollout_id)

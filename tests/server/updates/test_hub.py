@@ -1,12 +1,14 @@
 """What a hub is told of images, and that it gets those, whole or from where it left off, and nobody else's."""
 
 import hashlib
+from typing import Any
 
 import httpx
 import pytest
 
 from reader import wire
 from server.database import tenancy
+from server.database.pipeline import Pipeline
 from server.hubs import service as hubs
 from server.hubs.throttle import IMAGES
 from server.readers import service as readers
@@ -133,6 +135,31 @@ async def test_only_an_image_that_is_awaited_here_is_there(ward: Ward, other_war
         await service.stop(session, ACTOR, ward.id, rollout_id, "No")
     assert await told(ward) is None
     assert (await get(ward, f"/{image_id.hex()}")).status_code == 404
+
+
+async def test_being_told_costs_as_many_statements_however_many_await(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bytes] = []
+    send = Pipeline.send
+
+    def counted(self: Pipeline, statement: bytes, *rest: Any) -> Any:
+        sent.append(statement)
+        return send(self, statement, *rest)
+
+    first = await ward.reader("First")
+    await started(ward, canary=9)
+    monkeypatch.setattr(Pipeline, "send", counted)
+    assert await told(ward) == 1
+    for_one, sent[:] = list(sent), []
+    await images.updated(ward, first)
+    for at in range(7):
+        await ward.reader(f"Reader {at}")
+    await images.go_on(ward, (await ward.rows("SELECT id FROM rollout"))[0].id)
+    await started(ward, await released(ward, image(model=images.model(), release=3)), canary=9)
+    sent.clear()
+    assert await told(ward) == 8
+    assert sent == for_one
 
 
 async def test_a_revoked_reader_awaits_nothing(ward: Ward) -> None:

@@ -16,8 +16,8 @@ APP_ROLE = "doorstep_app"
 # What of a row is changed once it is there: how a rollout and its readers stand, never what or whom it is for.
 CHANGED = {
     "rollout": "state, why, wave, settled_at, changed_at",
-    "rollout_reader": "stage, changed_at, number, stop_number, after_record, record, trial_record, detail, excused_at,"
-    " active",
+    "rollout_reader": "stage, changed_at, number, stop_number, after_record, record, trial_record, detail,"
+    " excused_record, active",
     "rollout_notice": "sent_at, tries, retry_at",
 }
 
@@ -112,7 +112,7 @@ def _create_rollout_reader() -> None:
         sa.Column("record", sa.BigInteger(), nullable=True),
         sa.Column("trial_record", sa.BigInteger(), nullable=True),
         sa.Column("detail", sa.String(length=64), nullable=False),
-        sa.Column("excused_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("excused_record", sa.BigInteger(), nullable=True),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["organisation_id"], ["organisation.id"], name=op.f("fk_rollout_reader_organisation_id")
