@@ -66,8 +66,7 @@ class WaveView:
 
 
 WAVE_HEADS = (
-    "Readers", "Not sent yet", "Under way", "Of these not heard of", "Run it for good", "Went back", "Refused",
-    "Fault after it", "Looked at",
+    "Readers", "Not sent yet", "Under way", "Run it for good", "Went back", "Refused it", "Fault after it", "Looked at",
 )  # fmt: skip
 
 
@@ -129,13 +128,13 @@ def wave_views(shown: Shown) -> list[WaveView]:
 
 
 def _wave(wave: int, one: Standing, rollout: Rollout) -> WaveView:
-    counts = (
-        one.readers, one.unsent, one.open, one.silent, one.confirmed, one.went_back, one.refused, one.faulty,
-        one.excused,
-    )  # fmt: skip
+    counts = (one.readers, one.unsent, one.open, one.confirmed, one.went_back, one.refused, one.faulty, one.excused)
+    shown = [f"{count:,}" for count in counts]
+    if one.silent:
+        shown[2] += f", {one.silent:,} of them not heard of"
     name = "Canary" if wave == 0 else f"Wave {wave + 1}, to {rollout.shares[wave - 1]}%"
     now = wave == rollout.wave and rollout.state in (State.RUNNING, State.PAUSED)
-    return WaveView(name, now, [f"{count:,}" for count in counts])
+    return WaveView(name, now, shown)
 
 
 def totals(standings: Sequence[Standing]) -> tuple[int, int]:

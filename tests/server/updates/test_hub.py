@@ -137,9 +137,7 @@ async def test_only_an_image_that_is_awaited_here_is_there(ward: Ward, other_war
     assert (await get(ward, f"/{image_id.hex()}")).status_code == 404
 
 
-async def test_being_told_costs_as_many_statements_however_many_await(
-    ward: Ward, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_being_told_costs_one_statement_however_many_await(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[bytes] = []
     send = Pipeline.send
 
@@ -151,7 +149,7 @@ async def test_being_told_costs_as_many_statements_however_many_await(
     await started(ward, canary=9)
     monkeypatch.setattr(Pipeline, "send", counted)
     assert await told(ward) == 1
-    for_one, sent[:] = list(sent), []
+    assert sum(b"rollout" in one for one in sent) == 1
     await images.updated(ward, first)
     for at in range(7):
         await ward.reader(f"Reader {at}")
@@ -159,7 +157,7 @@ async def test_being_told_costs_as_many_statements_however_many_await(
     await started(ward, await released(ward, image(model=images.model(), release=3)), canary=9)
     sent.clear()
     assert await told(ward) == 8
-    assert sent == for_one
+    assert sum(b"rollout" in one for one in sent) == 1
 
 
 async def test_a_revoked_reader_awaits_nothing(ward: Ward) -> None:

@@ -26,7 +26,7 @@ def begin(page: Page, image_id: str, soak_hours: str = "0") -> str:
     page.get_by_label("Release", exact=True).select_option(image_id)
     page.get_by_label("Hours between waves").fill(soak_hours)
     page.get_by_role("button", name="Begin with the canary wave").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Rollout of Release 2 (2.0.0)")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Rollout: Release 2 (2.0.0)")
     return page.url
 
 
@@ -42,7 +42,7 @@ def test_a_rollout_is_begun_watched_paused_resumed_and_stopped(
     page = sign_in(led, java_script_enabled=script)
     address = begin(page, release(led))
     next_step = page.get_by_role("status")
-    expect(next_step).to_contain_text("Bring a hub to 1 reader of the canary wave")
+    expect(next_step).to_contain_text("Bring a hub to 1 reader that is under way in the canary wave")
     expect(page.get_by_role("row", name="Reader 1")).to_contain_text("Waits for a hub to bring the command")
     page.get_by_role("button", name="Pause the rollout").click()
     page.get_by_role("button", name="Pause the rollout").click()
@@ -70,7 +70,7 @@ def test_numbers_and_words_say_how_it_is_and_a_limit_says_why_it_paused(led: Org
     address = begin(page, release(led))
     journal(led, led.reader, *images.ALL_WELL)
     page.reload()
-    expect(page.get_by_label("1 of 1 reader run it for good")).to_be_visible()
+    expect(page.get_by_label("Readers that run it for good: 1 of 1")).to_be_visible()
     expect(page.get_by_role("row", name="Canary (now)")).to_contain_text("1")
     expect(page.get_by_role("row", name="Reader 1")).to_contain_text("Runs it for good")
     led.post([images.fault(led.reader)])
