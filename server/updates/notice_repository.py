@@ -51,7 +51,14 @@ async def take(session: AsyncSession, key: Key) -> Waiting | None:
     """One who is to be told, held for this transaction; None where they were told, or another is just telling them."""
     rollout_id, paused_at, account_id = key
     statement = (
-        select(RolloutNotice, Rollout, FirmwareRelease.release, FirmwareRelease.version, Account.name, Account.email)
+        select(
+            RolloutNotice,
+            col(Rollout.why),
+            col(FirmwareRelease.release),
+            col(FirmwareRelease.version),
+            col(Account.name),
+            col(Account.email),
+        )
         .join(Rollout, col(Rollout.id) == col(RolloutNotice.rollout_id))
         .join(FirmwareRelease, col(FirmwareRelease.image_id) == col(Rollout.image_id))
         .join(Account, col(Account.id) == col(RolloutNotice.account_id))
@@ -64,7 +71,7 @@ async def take(session: AsyncSession, key: Key) -> Waiting | None:
         .with_for_update(of=RolloutNotice, skip_locked=True)
     )
     row = (await PlainSession.execute(session, statement)).one_or_none()
-    return None if row is None else Waiting(row[0], row[1].why, row[2], row[3], row[4], row[5])
+    return None if row is None else Waiting(row[0], row[1], row[2], row[3], row[4], row[5])
 
 
 async def save(session: AsyncSession, notice: RolloutNotice) -> None:

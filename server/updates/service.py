@@ -172,7 +172,7 @@ async def start(session: AsyncSession, actor: Actor, organisation_id: UUID, imag
             "release", "No reader can be updated by it: each runs it already, or a later one, or is revoked."
         )
     chosen = waves.assign(rollout.id, plan.canary, plan.shares, found)
-    detail = {
+    detail: dict[str, object] = {
         "release": release.release, "version": release.version, "model": release.model, "image": image_id.hex(),
         "readers": len(chosen), "canary": plan.canary, "shares": list(plan.shares), "soak_hours": plan.soak_hours,
         "limit_percent": plan.limit_percent,
