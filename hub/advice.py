@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from reader import wire
+
 State = Literal["safe", "busy", "wait", "act"]
 
 # What stops collecting, the worst first.
@@ -26,6 +28,17 @@ class Progress:
     done: int
     total: int
     left_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """The update of one reader: `text` says where it is, `done` of `total` bytes are there. `idle`: nobody here can do
+    anything for it."""
+
+    text: str
+    done: int
+    total: int
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +88,44 @@ def todo(status: Mapping[str, Any], reader: Mapping[str, Any], near: bool, busy:
         return "Keep it near: it is collected next." if near else "Bring it near, to collect what it holds."
     if reader["released"] < reader["delivered"]:
         return "Keep it near: it gets its receipt next." if near else "Bring it near once more, to give it its receipt."
+    if reader["update"] is not None and not update_of(reader["update"]).idle:
+        return _todo_of_update(reader["update"], near)
     if reader["undelivered"]:
         return "Nothing to do: what it held is here and waits for the server."
     return _NOTHING_TO_DO
+
+
+def update_of(update: Mapping[str, Any]) -> Update:
+    """How far the update of a reader is, as `hub.status.read` gives it."""
+    size, held, offset, code = update["size"], update["held"], update["offset"], update["code"]
+    if offset == size:
+        return Update("On the reader", size, size)
+    if held < size:
+        return Update(f"On its way from the server, {_percent(held, size)}", held, size, idle=True)
+    if code == wire.ERR_UNKNOWN_OP:
+        return Update("This reader cannot be updated without a cable", offset, size, idle=True)
+    if code == wire.ERR_BATTERY:
+        return Update(f"Waits for a charged battery, {_percent(offset, size)}", offset, size)
+    if code == wire.ERR_STORAGE:
+        return Update(f"Waits until no test runs, {_percent(offset, size)}", offset, size)
+    if offset == 0:
+        return Update("Waits here", 0, size)
+    return Update(_percent(offset, size), offset, size)
+
+
+def _todo_of_update(update: Mapping[str, Any], near: bool) -> str:
+    if update["offset"] == update["size"]:
+        return "Leave it switched on and charged: it starts its update by itself when nobody uses it."
+    if update["code"] == wire.ERR_BATTERY:
+        return "Charge it, and keep it near: its update goes on then."
+    if near:
+        return "Keep it near: it is getting an update. It can be used meanwhile."
+    return "Bring it near for ten minutes, to give it an update."
+
+
+def _percent(done: int, total: int) -> str:
+    """Rounded down, so that 100% is all."""
+    return f"{100 * done // total}%"
 
 
 def problems_of(status: Mapping[str, Any], reader_id: str) -> list[Mapping[str, Any]]:
@@ -98,7 +146,7 @@ def _waiting(here: int, forms: int, problems: Mapping[str, Any]) -> Headline:
     refused = _first(problems, _REFUSED)
     if refused is not None:
         why = problems[refused]
-        return Headline("act", f"{what} here: {_inner(why['sentence'])}", why["next_step"])
+        return Headline("act", f"{what} here: {inner(why['sentence'])}", why["next_step"])
     if _first(problems, _NO_WAY) == "server-busy":
         return Headline("busy", f"{what} for the server, which is busy.", closing)
     if _first(problems, _NO_WAY) is not None:
@@ -153,7 +201,8 @@ def called(reader: Mapping[str, Any]) -> str:
     return reader["name"] or f"Reader {reader['id']}"
 
 
-def _inner(sentence: str) -> str:
+def inner(sentence: str) -> str:
+    """A sentence as the second part of another."""
     return sentence[:1].lower() + sentence[1:]
 
 

@@ -5,16 +5,18 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
 from hub import messages, transfer
 from hub.admission import ReaderNotProved, Session, Ticket, admit
+from hub.carriage import TURN_BYTES, Asking, Carriage, Ended, Piece
 from hub.clock import Clock, Reading, believed
 from hub.errors import HubError, Malformed, StoreError
 from hub.events import Events
+from hub.exchange import Image
 from hub.framing import Cutter, Joiner, SegmentError
 from hub.messages import Challenge, Control, Done, ErrorReply, ReaderState, Taken, Up
 from hub.sealed import SealedRecord
@@ -26,6 +28,7 @@ from reader import wire
 _log = logging.getLogger(__name__)
 
 REPLY_S = 10.0
+FAULTS_TOLD = 3
 ROUNDS_MAX = 4  # a message of the server makes an event record, which is collected in the same visit
 _CLOCK_OFF_MS = 5_000
 _CLOCK_AGAIN_MS = 3_600_000  # setting it makes an event record, so a clock that runs wild must not be set at each visit
@@ -62,7 +65,8 @@ class VisitFault(HubError):
 
 @dataclass(slots=True)
 class Visit:
-    """What came of a visit. `fault` is a problem code or None; `yielded` says that it made room for another reader."""
+    """What came of a visit. `fault` is a problem code or None; `yielded` says that it made room for another reader.
+    What failed under an image is no fault of the visit, which had collected everything by then."""
 
     state: ReaderState | None = None
     collected: int = 0
@@ -71,9 +75,14 @@ class Visit:
     yielded: bool = False
 
 
+async def _no_image(_image: Image) -> bytes | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Collector:
-    """Visits readers for one hub. `watchdog_s` is how long a transfer may stand still."""
+    """Visits readers for one hub. `watchdog_s` is how long a transfer may stand still; `image` gives the bytes of an
+    image, or None."""
 
     writer: Writer
     events: Events
@@ -81,6 +90,8 @@ class Collector:
     hub_id: bytes
     watchdog_s: float = 10.0
     window: int = transfer.WINDOW
+    image: Callable[[Image], Awaitable[bytes | None]] = _no_image
+    asking: Asking = field(default_factory=Asking, init=False)
     _clocked: dict[bytes, tuple[bytes, int]] = field(default_factory=dict[bytes, tuple[bytes, int]], init=False)
 
     def may_set_clock(self, state: ReaderState, now: Reading) -> bool:
@@ -91,11 +102,21 @@ class Collector:
     def clock_was_set(self, state: ReaderState, now: Reading) -> None:
         self._clocked[state.reader_id] = (state.boot_id, now.steady_ms)
 
-    async def visit(self, reader_id: bytes, link: Link, yield_now: Callable[[], bool] = lambda: False) -> Visit:
-        """Do everything there is to do with one reader. Faults of the reader and the link are in the result, never
-        raised;
+    def may_ask(self, reader_id: bytes, image_id: bytes) -> bool:
+        """Whether it is time to ask this reader whether it wants that image."""
+        return self.asking.may(reader_id, image_id, self.clock.read().steady_ms)
+
+    async def visit(
+        self,
+        reader_id: bytes,
+        link: Link,
+        yield_now: Callable[[], bool] = lambda: False,
+        others_wait: Callable[[], bool] = lambda: False,
+    ) -> Visit:
+        """Do everything there is to do with one reader; of an image only a turn when `others_wait`. Faults of the
+        reader and the link are in the result, never raised;
         StoreError is raised, with nothing credited that is not stored."""
-        talk = _Talk(self, reader_id, link, yield_now)
+        talk = _Talk(self, reader_id, link, yield_now, others_wait)
         try:
             await talk.run()
         except (VisitFault, LinkLost) as fault:
@@ -112,12 +133,20 @@ class Collector:
 
 
 class _Talk:
-    def __init__(self, collector: Collector, reader_id: bytes, link: Link, yield_now: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        collector: Collector,
+        reader_id: bytes,
+        link: Link,
+        yield_now: Callable[[], bool],
+        others_wait: Callable[[], bool],
+    ) -> None:
         self.visit = Visit()
         self._c = collector
         self._reader_id = reader_id
         self._link = link
-        self._yield_now = yield_now
+        self._yield_now, self._others_wait = yield_now, others_wait
+        self._carriage: tuple[bytes, Carriage] | None = None
         self._cut_control, self._cut_down = Cutter(link.mtu), Cutter(link.mtu)
         self._joiners = {Channel.CONTROL: Joiner(wire.CONTROL_MAX), Channel.UP: Joiner(wire.RECORD_MAX)}
         self._arrived: deque[tuple[Channel, bytes | None]] = deque()
@@ -127,14 +156,20 @@ class _Talk:
         session, state = await self._admit()
         state = await self._set_clock(session, state)
         self._transfer.handle(transfer.Admitted(await self._c.writer(Store.known, self._reader_id)))
+        while await self._rounds(state) and await self._carry():
+            state = await self._state(messages.status())
+
+    async def _rounds(self, state: ReaderState) -> bool:
+        """Collect and deliver until there is neither; False when the link is to be left."""
         for _ in range(ROUNDS_MAX):
             if not await self._collect(state):
-                return
+                return False
             said = await self._deliver(state)
             latest = await self._state(messages.status())
             if not said and latest.next == state.next:
-                return
+                return True
             state = latest
+        return False
 
     # admission and clock --------------------------------------------------------------------------
 
@@ -267,6 +302,7 @@ class _Talk:
             if reply.code not in (wire.ERR_NONE, wire.ERR_UNSUPPORTED):
                 break
             taken = True  # one that is not understood spends its number too, so that the next can come
+            self._c.asking.again(self._reader_id)  # it may have been told of an image
             self._c.events.emit("taken", reader=self._reader_id.hex(), number=command.number)
         receipt = await self._c.writer(Store.receipt, self._reader_id, state.released)
         if receipt is None:
@@ -288,6 +324,53 @@ class _Talk:
         if not isinstance(reply, Taken):
             raise VisitFault("reader-misbehaved", f"a message was answered with {reply}")
         return reply
+
+    # images ---------------------------------------------------------------------------------------
+
+    async def _carry(self) -> bool:
+        """Hand over a turn's worth of the image that the reader awaits; True when it is worth to look again."""
+        image = await self._c.writer(Store.image_for, self._reader_id)
+        if image is None or not self._c.may_ask(self._reader_id, image.image_id):
+            return False
+        if self._carriage is None or self._carriage[0] != image.image_id:
+            content = await self._c.image(image)
+            if content is None:
+                return False
+            self._carriage = image.image_id, Carriage(content)
+        carriage, subject = self._carriage[1], self._reader_id.hex()
+        try:
+            step = await self._pieces(image, carriage)
+        except (VisitFault, LinkLost, SegmentError, Malformed, TimeoutError) as fault:
+            # All records were here before the first piece: this costs the image a pause, and the reader nothing.
+            self.visit.detail = str(fault) or type(fault).__name__
+            faults = self._c.asking.failed(self._reader_id, image.image_id, self._c.clock.read().steady_ms)
+            await self._c.writer(Store.carried, self._reader_id, image.image_id, carriage.offset, wire.ERR_NONE)
+            if faults >= FAULTS_TOLD:
+                await self._c.events.problem("update-stalled", subject, self.visit.detail[:120])
+            return False
+        code = step.code if isinstance(step, Ended) else wire.ERR_NONE
+        await self._c.writer(Store.carried, self._reader_id, image.image_id, carriage.offset, code)
+        if carriage.offset is not None:
+            self._c.events.emit("updating", reader=subject, done=carriage.offset, size=image.size)
+        if carriage.rose or isinstance(step, Ended):
+            self._c.asking.again(self._reader_id)
+            await self._c.events.solved("update-stalled", subject=subject)
+        if isinstance(step, Ended):
+            self._c.asking.ended(self._reader_id, image.image_id, code, self._c.clock.read().steady_ms)
+            return code == wire.ERR_NONE  # it has all: what it has to say of that is collected
+        self.visit.yielded = self._others_wait() or self._yield_now()
+        return not self.visit.yielded
+
+    async def _pieces(self, image: Image, carriage: Carriage) -> Piece | Ended:
+        """Send at most a turn's worth; returns the piece that would be next, or how it ended."""
+        sent, step = 0, carriage.answer(await self._ask(messages.image(image.image_id)))
+        while isinstance(step, Piece) and sent < TURN_BYTES and not self._yield_now():
+            async with asyncio.timeout(REPLY_S):
+                for value in self._cut_down.cut(step.message):
+                    await self._link.write_down(value)
+            sent += step.size
+            step = carriage.answer(await self._reply())
+        return step
 
     # the link -------------------------------------------------------------------------------------
 

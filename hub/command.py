@@ -39,6 +39,7 @@ DESCRIPTIONS = {
     "faults": "Inject faults and count what was lost",
     "hub": "Collect from readers in range and carry to the server",
     "reader": "Set up a reader over USB",
+    "release": "Build the image that readers update to",
     "server": "Run and administer the server",
 }
 
@@ -309,6 +310,8 @@ _PLAIN: dict[str, str] = {
     "released": "Reader {reader}: holds the receipt for {number}.",
     "answered": "The server answered for {count} records.",
     "registered": "The server answered for {count} registrations.",
+    "image": "An update for readers is here. It goes to each reader that is near.",
+    "updating": "Reader {reader}: has {done} of {size} bytes of its update.",
     "epoch": "The server was restored from a backup; everything kept here is offered again.",
     "problem": "{sentence} {next_step}",
     "done": "Everything is delivered.",
@@ -325,6 +328,8 @@ def _plain_line(event: dict[str, Any]) -> None:
 def _show(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Column, Table
+
+    from hub.advice import called, inner, update_of
 
     screen = Console(highlight=False)
     screen.print(found["sentence"], style="bold", markup=False)
@@ -348,6 +353,9 @@ def _show(found: dict[str, Any]) -> None:
         if reader["receipt_by_file"]:
             words = f"A receipt for {reader['id']} up to {reader['receipt_by_file']} came in a file"
             screen.print(f"{words}: it counts once the reader has taken it.", markup=False)
+    for reader in found["readers"]:
+        if reader["update"]:
+            screen.print(f"Update of {called(reader)}: {inner(update_of(reader['update']).text)}.", markup=False)
     if found["carried"]:
         screen.print(f"{found['carried']} records of another hub are carried and not delivered yet.", markup=False)
     for problem in found["problems"]:

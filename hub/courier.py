@@ -84,6 +84,7 @@ class Courier:
         self._writer, self._events, self._clock, self._http = writer, events, clock, http
         self._poll_s = poll_s
         self._applied: Callable[[], None] = lambda: None
+        self._images: Callable[[int], None] = lambda awaiting: None
         self._chance = chance or random.Random()  # noqa: S311  jitter, no secret
         self._wake = asyncio.Event()
         self._token: tuple[str, float] | None = None
@@ -94,6 +95,10 @@ class Courier:
     def on_applied(self, applied: Callable[[], None]) -> None:
         """`applied` is called after each answer that was taken."""
         self._applied = applied
+
+    def on_images(self, images: Callable[[int], None]) -> None:
+        """`images` is called with how many readers await one, whenever the server is heard and no record waits."""
+        self._images = images
 
     def wake(self) -> None:
         """There is something to send. A back-off that runs is not cut short."""
@@ -143,7 +148,10 @@ class Courier:
             if said.disposition in _ASIDE:
                 self._events.tell("registration-quarantined", "", said.problem or "")
         self._applied()
-        return await self._writer(Store.has_offers)
+        more = await self._writer(Store.has_offers)
+        if not more:
+            self._images(reply.images)
+        return more
 
     async def _tell(self, reply: Reply, known: bytes | None, moved: dict[bytes, int], comparison: Comparison) -> None:
         await self._events.solved(*_OF_THE_SERVER, subject=self._enrolment.server)
@@ -184,7 +192,7 @@ class Courier:
         if len(small) < len(body):  # sealed bytes do not shrink; headers and sightings do
             body, headers["Content-Encoding"] = small, "gzip"
         for attempt in (1, 2):
-            headers["Authorization"] = f"Bearer {await self._bearer()}"
+            headers["Authorization"] = f"Bearer {await self.bearer()}"
             answer = await web.post(self._http, self._enrolment.exchange_url, body, headers, exchange.RESPONSE_MAX)
             if answer.status != 401 or attempt == 2:
                 return answer
@@ -246,10 +254,10 @@ class Courier:
         else:
             raise Failed("server-failed", f"status 400 {code}")
 
-    async def _bearer(self) -> str:
+    async def bearer(self, new: bool = False) -> str:
         """A token that lasts a while yet, or a new one. Raises Failed, Unreachable."""
         now_s = asyncio.get_running_loop().time()
-        if self._token is not None and self._token[1] > now_s:
+        if not new and self._token is not None and self._token[1] > now_s:
             return self._token[0]
         answer = await self._ask_token()
         ahead_ms = (answer.date_ms or self._clock.read().wall_ms) - self._clock.read().wall_ms

@@ -14,6 +14,9 @@ from reader import wire
 RESPONSE_MAX = 8 * 1024 * 1024
 ITEMS_MAX = 1_000  # a request's bound; a response may carry as many again for each of receipts, tickets and commands
 _RESPONSE_ITEMS_MAX = 8_000
+READERS_MAX = 10_000  # in a list of images
+IMAGES_MAX_BYTES = READERS_MAX * 80  # 67 bytes an item
+_SHA256_BYTES = 32
 _UINT32 = 0xFFFFFFFF
 _EXPIRY_MAX = 2**40
 
@@ -84,8 +87,18 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """An image as the server names it: `size` in bytes, `hash` the SHA-256 of the whole."""
+
+    image_id: bytes
+    size: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole, checked response. `now_ms` is the server's clock; `registration_key` is None where it takes none."""
+    """A whole, checked response. `now_ms` is the server's clock; `registration_key` is None where it takes none;
+    `images` is how many readers that this hub may carry await an image."""
 
     now_ms: int
     epoch: bytes
@@ -95,6 +108,7 @@ class Reply:
     commands: tuple[Command, ...]
     registration_key: bytes | None = None
     registered: tuple[Registered, ...] = ()
+    images: int = 0
 
 
 def request(
@@ -134,7 +148,7 @@ def read_reply(body: bytes, offers: Sequence[Offer], registrations: Sequence[byt
         items.append(item)
     if not items:
         raise Malformed("The answer is empty.")
-    now_ms, epoch, key = _header(items[0])
+    now_ms, epoch, key, images = _header(items[0])
     registered = list[Registered]()
     answers, receipts, tickets, commands = list[Answer](), list[Receipt](), list[Ticket](), list[Command]()
     for item in items[1:]:
@@ -161,12 +175,36 @@ def read_reply(body: bytes, offers: Sequence[Offer], registrations: Sequence[byt
         raise Malformed(f"The answer speaks of {len(answers)} records; {len(offers)} were offered.")
     if len(registered) != len(registrations):
         raise Malformed(f"The answer speaks of {len(registered)} registrations; {len(registrations)} were offered.")
-    return Reply(
-        now_ms, epoch, tuple(answers), tuple(receipts), tuple(tickets), tuple(commands), key, tuple(registered)
-    )
+    parts = (tuple(answers), tuple(receipts), tuple(tickets), tuple(commands))
+    return Reply(now_ms, epoch, *parts, key, tuple(registered), images)
 
 
-def _header(item: Any) -> tuple[int, bytes, bytes | None]:
+def read_images(body: bytes) -> dict[bytes, Image]:
+    """Read the list of images: by reader id, what that reader awaits. Raises Malformed unless all of it is sound."""
+    at, found, known = 0, dict[bytes, Image](), dict[bytes, Image]()
+    while at < len(body):
+        if len(found) == READERS_MAX:
+            raise Malformed(f"The list of images names more than {READERS_MAX} readers.")
+        item, at = cbor.decode_next(body, at)
+        match item:
+            case [wire.ITEM_IMAGE, reader_id, image_id, size, hash] if (
+                is_bytes(reader_id, wire.READER_ID_BYTES)
+                and reader_id not in found
+                and is_bytes(image_id, wire.IMAGE_ID_BYTES)
+                and is_uint(size, wire.IMAGE_MAX)
+                and size > 0
+                and is_bytes(hash, _SHA256_BYTES)
+            ):
+                image = Image(image_id, size, hash)
+            case _:
+                raise Malformed("The list of images holds an item that is not of this protocol.")
+        if known.setdefault(image_id, image) != image:
+            raise Malformed("The list of images names one image in two ways.")
+        found[reader_id] = image
+    return found
+
+
+def _header(item: Any) -> tuple[int, bytes, bytes | None, int]:
     parts = cast(list[Any], item) if isinstance(item, list) else []
     if len(parts) != 2 or parts[0] != wire.ITEM_HEADER or not isinstance(parts[1], dict):
         raise Malformed("The answer does not begin with this protocol's header.")
@@ -182,7 +220,10 @@ def _header(item: Any) -> tuple[int, bytes, bytes | None]:
     key = fields.get(wire.HEAD_REGISTRATION_KEY)
     if key is not None and not is_bytes(key, wire.REGISTRATION_KEY_BYTES):
         raise Malformed("The answer's header names a registration key that is none.")
-    return cast(int, now_ms), cast(bytes, epoch), cast("bytes | None", key)
+    images = fields.get(wire.HEAD_IMAGES, 0)
+    if not is_uint(images, _UINT32):
+        raise Malformed("The answer's header does not say how many readers await an image.")
+    return cast(int, now_ms), cast(bytes, epoch), cast("bytes | None", key), images
 
 
 def _registered(expected: bytes | None, registration_id: Any, disposition: Any, problem: Any) -> Registered:

@@ -54,6 +54,15 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the reader wants of an image: `offset` of the next byte, of `size`."""
+
+    code: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorReply:
     code: int
     op: int
@@ -69,7 +78,7 @@ class Damaged:
     number: int
 
 
-Control = Challenge | ReaderState | Done | Taken | ErrorReply
+Control = Challenge | ReaderState | Done | Taken | Wanted | ErrorReply
 Up = SealedRecord | End | Damaged
 
 
@@ -101,6 +110,15 @@ def identify() -> bytes:
     return cbor.encode([wire.OP_IDENTIFY])
 
 
+def image(image_id: bytes) -> bytes:
+    return cbor.encode([wire.OP_IMAGE, image_id])
+
+
+def piece(offset: int, content: bytes) -> bytes:
+    """A message of `down`: a part of an image, at most PIECE_MAX bytes."""
+    return cbor.encode([wire.OP_PIECE, offset, content])
+
+
 def read_control(message: bytes) -> Control:
     """Read one reply of the reader. Raises Malformed."""
     match cbor.decode(message, wire.CONTROL_MAX):
@@ -116,6 +134,10 @@ def read_control(message: bytes) -> Control:
             is_uint(code, 255) and is_uint(number, _UINT32) and is_uint(released, _UINT32)
         ):
             return Taken(code, number, released)
+        case [wire.OP_WANTED, code, offset, size] if (
+            is_uint(code, 255) and is_uint(offset, wire.IMAGE_MAX) and is_uint(size, wire.IMAGE_MAX) and offset <= size
+        ):
+            return Wanted(code, offset, size)
         case [wire.OP_ERROR, code, op] if is_uint(code, 255) and is_uint(op, 255):
             return ErrorReply(code, op)
         case _:

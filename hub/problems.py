@@ -142,6 +142,21 @@ _ALL = (
         "The server refused a registration ({detail}). It is kept here, sealed.",
         "Tell the programme, and register the person anew.",
     ),
+    Kind(
+        "image-not-got",
+        "An update for readers does not come from the server: {detail}",
+        "Nothing is lost: results are delivered as before, and Doorstep tries again by itself.",
+    ),
+    Kind(
+        "image-wrong",
+        "An update that the server sent was thrown away: {detail}",
+        "Nothing to do now: Doorstep asks for it again. If it lasts a day, tell the programme.",
+    ),
+    Kind(
+        "image-not-kept",
+        "An update for readers cannot be kept on this laptop: {detail}",
+        "Delete files you do not need, and check the permissions of the data folder. Results go on as before.",
+    ),
     # a reader
     Kind(
         "reader-not-enrolled",
@@ -207,6 +222,11 @@ _ALL = (
         "command-refused",
         "Reader {subject} did not take a message of the server (code {detail}).",
         "Nothing to do now. If it lasts a day, tell the programme.",
+    ),
+    Kind(
+        "update-stalled",
+        "The update of reader {subject} stops again and again: {detail}",
+        "Keep the reader near the laptop for ten minutes. Its results are collected as before.",
     ),
     Kind("reader-battery", "The battery of reader {subject} is low.", "Charge it."),
     Kind(

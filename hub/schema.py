@@ -99,8 +99,8 @@ MIGRATIONS = (
     CREATE INDEX carried_waiting ON carried (id) WHERE state = 0;
     CREATE INDEX carried_age ON carried (answered_ms) WHERE state = 1;
     """,
-    # Registrations: sealed to the server, and none of it readable here; a row goes once the server holds it. `state`: 0
-    # not yet answered, 1 set aside by the server, 2 refused by it as a request.
+    # Registrations: sealed to the server, and none of it readable here. `state`: 0 not yet answered, 1 set aside by the
+    # server, 2 refused by it as a request, 3 held by it.
     """
     CREATE TABLE registrations (
         id INTEGER PRIMARY KEY,
@@ -109,5 +109,19 @@ MIGRATIONS = (
         state INTEGER NOT NULL DEFAULT 0, answered_ms INTEGER, disposition INTEGER, problem TEXT
     ) STRICT;
     CREATE INDEX registrations_waiting ON registrations (id) WHERE state = 0;
+    """,
+    # Images that readers update to, and which reader awaits which. `held`: bytes of it in its file here; all of them
+    # once it was checked. `offset`: the next byte that the reader wants; `code`: what it said last (WANTED or ERROR).
+    """
+    CREATE TABLE images (
+        image_id BLOB PRIMARY KEY CHECK (length(image_id) = 16),
+        size INTEGER NOT NULL, hash BLOB NOT NULL CHECK (length(hash) = 32), held INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE TABLE awaited (
+        reader_id BLOB PRIMARY KEY REFERENCES readers,
+        image_id BLOB NOT NULL REFERENCES images ON DELETE CASCADE,
+        offset INTEGER NOT NULL DEFAULT 0, code INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX awaited_image ON awaited (image_id);
     """,
 )

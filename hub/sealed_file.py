@@ -126,7 +126,7 @@ class FileWriter:
             os.fsync(self._file)
             size = os.fstat(self._file).st_size
             self._part.replace(self._path)
-            _sync_folder(self._path.parent)
+            sync_folder(self._path.parent)
         self._finished = True
         return size
 
@@ -294,7 +294,7 @@ def _named(path: Path) -> Generator[None]:
         raise FileRefused(f"{path} cannot be written: {error.strerror}. Choose another place.") from error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     if os.name == "posix":
         file = os.open(folder, os.O_RDONLY)
         try:

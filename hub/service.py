@@ -18,6 +18,8 @@ from hub.courier import Courier
 from hub.credentials import Enrolment
 from hub.errors import DiskFull, StoreDamaged, StoreError, StoreReadOnly
 from hub.events import Events
+from hub.image_files import ImageFiles
+from hub.images import Images
 from hub.lock import FolderLock
 from hub.page.live import Live
 from hub.page.serving import serve
@@ -84,9 +86,13 @@ async def _run_once(
 
         async with web.client() as http:
             courier = Courier(enrolment, key, writer, events, clock, http, settings.poll)
-            collector = Collector(writer, events, clock, hub_id, settings.watchdog)
+            files = ImageFiles(settings.data)
+            images = Images(files, enrolment.exchange_url, courier.bearer, writer, events, http)
+            collector = Collector(writer, events, clock, hub_id, settings.watchdog, image=images.content)
             visits = Visits(radio, collector, writer, events, clock, settings.slots, settings.revisit, courier.wake)
             courier.on_applied(visits.poke)
+            courier.on_images(images.heard)
+            images.on_arrived(visits.poke)
 
             async def register(fields: Mapping[str, str]) -> list[FieldError]:
                 wrong = await registration.register(writer, clock, fields)
@@ -105,6 +111,7 @@ async def _run_once(
             await _until_stopped(
                 stop,
                 _kept_up(events, "courier", courier.run),
+                _kept_up(events, "images", images.run),
                 _kept_up(events, "scan", visits.scan),
                 _kept_up(events, "visits", visits.run),
                 *([_kept_up(events, "page", page)] if settings.page else ()),

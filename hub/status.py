@@ -17,8 +17,9 @@ _READERS = """
     kept, clock_source,
         seen_ms, visited_ms, collected_ms, delivered_ms,
         (SELECT max(expiry) FROM tickets WHERE tickets.reader_id = readers.reader_id),
-        (SELECT number FROM receipts WHERE receipts.reader_id = readers.reader_id AND by_file)
-    FROM readers ORDER BY name, reader_id
+        (SELECT number FROM receipts WHERE receipts.reader_id = readers.reader_id AND by_file),
+        images.image_id, images.size, images.held, awaited.offset, awaited.code
+    FROM readers LEFT JOIN awaited USING (reader_id) LEFT JOIN images USING (image_id) ORDER BY name, reader_id
 """
 # Of another hub's records those that no receipt covers: the server's answer alone is not delivery.
 _CARRIED = """
@@ -65,7 +66,7 @@ def read(folder: Path) -> dict[str, Any]:
 def _fill(status: dict[str, Any], connection: Any) -> None:
     for row in connection.execute(_READERS):
         (reader_id, name, firmware, battery, flags, rssi, next, released, stored, delivered, waiting, undelivered,
-         kept, clock, seen, visited, collected, delivered_ms, expiry, filed) = row  # fmt: skip
+         kept, clock, seen, visited, collected, delivered_ms, expiry, filed, *update) = row  # fmt: skip
         on_reader = max(0, (next or 1) - 1 - max(stored, released))  # what was released went by another hub
         status["readers"].append(
             {
@@ -90,6 +91,7 @@ def _fill(status: dict[str, Any], connection: Any) -> None:
                 "receipt_by_file": filed,
                 "ticket_until": _when(expiry * 1000 if expiry else None),
                 "ticket_expired": bool(expiry) and expiry < time.time(),
+                "update": _update(*update),
             }
         )
         status["waiting"] += waiting
@@ -103,6 +105,13 @@ def _fill(status: dict[str, Any], connection: Any) -> None:
     status["registrations"] = counts | {"delivered_at": _when(counts.pop("delivered_ms"))}
     rows = connection.execute("SELECT code, subject, detail, since_ms, last_ms, count FROM problems ORDER BY since_ms")
     status["problems"] = [_problem(*row) for row in rows]
+
+
+def _update(image_id: bytes | None, size: int, held: int, offset: int, code: int) -> dict[str, Any] | None:
+    """The image that a reader awaits: `held` of its bytes are here, `offset` on the reader, which said `code` last."""
+    if image_id is None:
+        return None
+    return {"image": image_id.hex(), "size": size, "held": held, "offset": offset, "code": code}
 
 
 def _problem(

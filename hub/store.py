@@ -13,6 +13,7 @@ from typing import Any
 
 from hub import cbor, database
 from hub.admission import Ticket
+from hub.awaited import AwaitedImages
 from hub.clock import Comparison, Reading
 from hub.database import transaction
 from hub.errors import StoreDamaged
@@ -47,7 +48,8 @@ WAITING, ANSWERED, REFUSED, DAMAGED = range(4)
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the hub has for one reader, to be weighed against what the reader advertises."""
+    """What the hub has for one reader, to be weighed against what the reader advertises. `image` is the id of one that
+    is whole here and not yet on the reader."""
 
     stored: int
     receipt: int
@@ -55,9 +57,10 @@ class Work:
     down: int
     tickets: int
     expiry: int
+    image: bytes | None = None
 
 
-class Store(RegistrationQueue):
+class Store(RegistrationQueue, AwaitedImages):
     def __init__(self, folder: Path) -> None:
         """Open the database in `folder` for writing. Raises StoreError and its kinds."""
         self._db = database.open_writer(folder)
@@ -82,6 +85,7 @@ class Store(RegistrationQueue):
             return
         with transaction(self._db):
             self._db.execute("DELETE FROM tickets")
+            self._db.execute("DELETE FROM images")
             self._db.execute("DELETE FROM settings WHERE key IN ('epoch', 'registration_key')")
             self._set("hub_id", hub_id)
 
@@ -248,7 +252,9 @@ class Store(RegistrationQueue):
             "SELECT r.stored, coalesce((SELECT number FROM receipts WHERE reader_id = r.reader_id), 0),"
             " coalesce((SELECT max(number) FROM commands WHERE reader_id = r.reader_id), 0), r.down,"
             " (SELECT count(*) FROM tickets WHERE reader_id = r.reader_id),"
-            " coalesce((SELECT max(expiry) FROM tickets WHERE reader_id = r.reader_id), 0)"
+            " coalesce((SELECT max(expiry) FROM tickets WHERE reader_id = r.reader_id), 0),"
+            " (SELECT image_id FROM awaited JOIN images USING (image_id)"
+            " WHERE reader_id = r.reader_id AND held = size AND offset < size)"
             " FROM readers r WHERE r.reader_id = ?",
             reader_id,
         )

@@ -10,6 +10,7 @@ IN_RANGE_S = 30.0
 REVISIT_S = 600.0
 BACKOFF_FIRST_S = 2.0
 BACKOFF_CAP_S = 300.0
+IMAGE = "image"
 
 
 @dataclass(slots=True)
@@ -61,20 +62,21 @@ class Turns:
             return "command"
         if reader.visited_s is None or now_s - reader.visited_s >= self._revisit_s:
             return "anchor"
-        return None
+        return None if work.image is None else IMAGE
 
     def choose(self, work: dict[bytes, Work], now_s: float) -> bytes | None:
-        """The reader to visit now: in range, with work, a ticket and no back-off; the longest unvisited first."""
+        """The reader to visit now: in range, with work, a ticket and no back-off; those for which only an image waits
+        last, and among equals the longest unvisited first."""
         able = [
-            (reader.ended_s, reader_id)
+            (why == IMAGE, reader.ended_s, reader_id)
             for reader_id in self.in_range(now_s)
             if not (reader := self._readers[reader_id]).visiting
             and reader.not_before_s <= now_s
             and reader_id in work
             and work[reader_id].tickets > 0
-            and self.why(reader_id, work[reader_id], now_s) is not None
+            and (why := self.why(reader_id, work[reader_id], now_s)) is not None
         ]
-        return min(able)[1] if able else None
+        return min(able)[2] if able else None
 
     def begin(self, reader_id: bytes) -> None:
         self._readers[reader_id].visiting = True

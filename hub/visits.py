@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from hub.advert import Advert
 from hub.clock import Clock
@@ -11,7 +12,7 @@ from hub.errors import DiskFull, StoreDamaged, StoreError, StoreReadOnly
 from hub.events import Events
 from hub.radio import Radio, RadioFailed
 from hub.store import Store, Work
-from hub.turns import Turns
+from hub.turns import IMAGE, Turns
 from hub.writer import Writer
 from reader import wire
 
@@ -96,7 +97,8 @@ class Visits:
             return False
         for reader_id in in_range:
             work, advert = await self._writer(Store.work, reader_id), self._turns.advert(reader_id)
-            if advert.released < advert.next - 1 or self._turns.why(reader_id, work, _now_s()) is not None:
+            why = self._turns.why(reader_id, work, _now_s())
+            if advert.released < advert.next - 1 or why not in (None, IMAGE):
                 return False
         return await self._writer(Store.undelivered) == 0 and not await self._writer(Store.has_offers)
 
@@ -130,7 +132,10 @@ class Visits:
             return
         work: dict[bytes, Work] = {}
         for reader_id in self._turns.in_range(now_s):
-            work[reader_id] = await self._writer(Store.work, reader_id)
+            found = await self._writer(Store.work, reader_id)
+            if found.image is not None and not self._collector.may_ask(reader_id, found.image):
+                found = replace(found, image=None)
+            work[reader_id] = found
             if work[reader_id].tickets == 0:
                 await self._without_ticket(reader_id, now_s)
         while len(self._running) < self._slots:
@@ -158,7 +163,10 @@ class Visits:
         try:
             async with self._radio.connect(reader_id) as link:
                 visit = await self._collector.visit(
-                    reader_id, link, lambda: self._others_wait and _now_s() - began_s > SHARE_S
+                    reader_id,
+                    link,
+                    lambda: self._others_wait and _now_s() - began_s > SHARE_S,
+                    lambda: self._others_wait,
                 )
         except LinkLost as error:
             visit.fault, visit.detail = error.code, str(error)

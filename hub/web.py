@@ -2,7 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -61,25 +62,41 @@ def client(trust: ssl.SSLContext | None = None) -> httpx.AsyncClient:
 
 async def post(http: httpx.AsyncClient, url: str, body: bytes, headers: Mapping[str, str], limit: int) -> Answer:
     """Post and read at most `limit` bytes. Raises Unreachable when no whole answer came."""
+    async with asked(http, "POST", url, headers, body) as response:
+        return await whole(response, limit)
+
+
+@asynccontextmanager
+async def asked(
+    http: httpx.AsyncClient, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+) -> AsyncGenerator[httpx.Response]:
+    """The answer while its body comes; the block has _WHOLE_S for it. Raises Unreachable when it, or the rest of it,
+    did not come."""
     # An answer is mostly sealed bytes, which do not shrink; refusing encodings leaves no room for a decompression bomb.
-    asked = {"Accept-Encoding": "identity", **headers}
+    sent = {"Accept-Encoding": "identity", **headers}
     host = urlsplit(url).hostname
     try:
-        async with asyncio.timeout(_WHOLE_S), http.stream("POST", url, content=body, headers=asked) as response:
+        async with asyncio.timeout(_WHOLE_S), http.stream(method, url, content=body, headers=sent) as response:
             if response.headers.get("content-encoding", "identity").lower() != "identity":
                 raise Unreachable(f"{host} answered in an encoding that was not asked for", "network-in-the-way")
-            whole = bytearray()
-            async for chunk in response.aiter_raw():
-                whole += chunk
-                if len(whole) > limit:
-                    raise Unreachable(f"{host} answered with more than {limit} bytes", "network-in-the-way")
-            return _answer(response, bytes(whole))
+            yield response
     except TimeoutError as error:
         raise Unreachable(f"{host} did not finish its answer in {_WHOLE_S:.0f} s") from error
     except httpx.HTTPError as error:
         if _is_certificate(error):
             raise Unreachable(f"{host}: {error}"[:160], "certificate") from error
         raise Unreachable(f"{host}: {str(error) or type(error).__name__}"[:160]) from error
+
+
+async def whole(response: httpx.Response, limit: int) -> Answer:
+    """The whole of an answer of at most `limit` bytes. Raises Unreachable."""
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > limit:
+            said = f"{response.url.host} answered with more than {limit} bytes"
+            raise Unreachable(said, "network-in-the-way")
+    return _answer(response, bytes(body))
 
 
 def _answer(response: httpx.Response, body: bytes) -> Answer:

@@ -5,8 +5,19 @@ Identity, keys, name and language are kept by `reader.identity`; records by `rea
 
 from reader import cbor, delta, durable
 
+try:
+    from micropython import const  # pyright: ignore[reportAssignmentType]
+except ImportError:  # CPython
+
+    def const(value):
+        return value
+
+
 FIRMWARE = "0.1.0"
+RELEASE = const(1)  # greater with each release (docs/protocol.md section 8.1)
 MODEL = "Doorstep R1"
+
+FOLDER = __file__[: __file__.rfind("reader/")]  # where this application lies, to its last slash; "" for here
 
 ROOT = ""  # of the flash file system: every path of the firmware is ROOT + "/…"
 JOURNAL = ROOT + "/journal"

@@ -40,13 +40,18 @@ def cache_root() -> Path:
 
 
 def build(
-    source: Path, more: Mapping[str, Path] | None = None, options: Sequence[str] = (), *, public: bool = False
+    source: Path,
+    more: Mapping[str, Path] | None = None,
+    options: Sequence[str] = (),
+    *,
+    public: bool = False,
+    root: Path | None = None,
 ) -> Path:
     """The folder that holds `source` (a folder of .py files and .txt tables) compiled to .mpy, built if it is not there
     yet.
 
     `more` adds files by the names they get, where `source` has none of that name; `options` go to mpy-cross. `public`:
-    the image is read by another, so that its public constants are kept.
+    the image is read by another, so that its public constants are kept. `root` is kept in instead of `cache_root()`.
 
     boot.py and main.py at its top stay source, because that is how MicroPython starts them. Raises ImageError with the
     compiler's words, or with the place that cannot be folded.
@@ -63,7 +68,7 @@ def build(
         data |= {f"packs/{name}": content for name, content in packfile.files().items()}
     for name, content in sorted(data.items()):
         digest.update(name.encode() + b"\0" + content + b"\0")
-    target = cache_root() / digest.hexdigest()[:24]
+    target = (root or cache_root()) / digest.hexdigest()[:24]
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from hub.advice import Headline, Progress, called, headline, problems_of, span, todo
+from hub.advice import Headline, Progress, called, headline, inner, problems_of, span, todo, update_of
 from hub.page import words
 from reader import wire
 
@@ -56,6 +56,7 @@ class Card:
     todo: str
     troubles: tuple[Trouble, ...]
     bar: Bar | None
+    update: Bar | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ def _card(
         todo(status, reader, near, progress is not None),
         troubles,
         _bar(progress) if progress else None,
+        _update(reader["update"]) if reader["update"] else None,
     )
 
 
@@ -157,15 +159,27 @@ def _facts(reader: Mapping[str, Any], near: bool, now: datetime) -> tuple[Fact, 
         Fact("Last collected from", words.when(reader["collected"], now)),
         Fact("Battery", words.battery(reader["battery"], low)),
         Fact("Signal", words.signal(reader["rssi"]) if near else "Out of range"),
+        Fact("Quality control", _control(reader["flags"])),
         Fact("Clock", _CLOCKS.get(reader["clock"], "Not known")),
         Fact("Firmware", reader["firmware"] or "Not known"),
         Fact("Number", reader["id"]),
     )
 
 
+def _control(flags: int) -> str:
+    if flags & wire.FLAG_CONTROL_DUE:
+        return "Failed or due: run the controls"
+    return "In order" if flags & wire.FLAG_CONTROL_CLEAR else "Not known"
+
+
 def _bar(progress: Progress) -> Bar:
     left = "" if progress.left_s is None else f", {span(progress.left_s)} left" if progress.left_s else ""
     return Bar(progress.done, progress.total, f"{progress.done:,} of {progress.total:,} records collected{left}")
+
+
+def _update(awaited: Mapping[str, Any]) -> Bar:
+    update = update_of(awaited)
+    return Bar(update.done, update.total, f"Update: {inner(update.text)}")
 
 
 def _trouble(problem: Mapping[str, Any], now: datetime) -> Trouble:

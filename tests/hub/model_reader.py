@@ -53,6 +53,13 @@ class ModelReader:
     command_codes: dict[int, int] = field(default_factory=dict)
     clock_limit_ms: int = 1 << 62
     began_s: float = 0.0
+    image_id: bytes = b""  # of the image that it awaits; empty: of none
+    image_size: int = 0
+    image: bytearray = field(default_factory=bytearray)  # what it has of it
+    image_codes: list[int] = field(default_factory=list)  # said in turn, before it takes anything more
+    again: dict[int, int] = field(default_factory=dict)  # at this many bytes it goes back to that many, once
+    stuck: bool = False
+    updates: bool = True  # an older firmware has none
 
     @property
     def next(self) -> int:
@@ -98,6 +105,8 @@ class ModelLink:
     writes: int = 0
     lost: bool = False
     admitted: bool = False
+    cut_at_piece: int | None = None
+    pieces: int = 0
 
     def __post_init__(self) -> None:
         self._out: asyncio.Queue[tuple[Channel, bytes] | None] = asyncio.Queue()
@@ -174,8 +183,32 @@ class ModelLink:
             self.reader.clocks.append(request[1])
             self.reader.wall_ms, self.reader.clock_source = request[1], wire.CLOCK_HUB
             self._reply([wire.OP_DONE, wire.OP_CLOCK])
+        elif op == wire.OP_IMAGE and self.reader.updates:
+            self._wanted(request[1])
         else:
             self._reply([wire.OP_ERROR, wire.ERR_UNKNOWN_OP, op])
+
+    def _wanted(self, image_id: bytes) -> None:
+        reader = self.reader
+        code = wire.ERR_IMAGE if not reader.image_id or image_id != reader.image_id else 0
+        if code == 0 and reader.image_codes:
+            code = reader.image_codes.pop(0)
+        self._reply([wire.OP_WANTED, code, len(reader.image), reader.image_size])
+
+    def _piece(self, offset: int, content: bytes) -> None:
+        reader = self.reader
+        assert 0 < len(content) <= wire.PIECE_MAX
+        assert offset + len(content) <= reader.image_size
+        self.pieces += 1
+        if self.cut_at_piece == self.pieces:
+            self.cut()
+            return
+        if offset == len(reader.image) and not reader.stuck:
+            reader.image += content
+        back = reader.again.pop(len(reader.image), None)
+        if back is not None:
+            del reader.image[back:]
+        self._wanted(reader.image_id)
 
     def _hello(self, version: int, hub_id: bytes, expiry: int, generation: int, hub_nonce: bytes) -> None:
         if version != 1 or generation != 1:
@@ -202,7 +235,11 @@ class ModelLink:
         if not self.admitted:
             self._reply([wire.OP_ERROR, wire.ERR_NOT_ADMITTED, wire.OP_DOWN])
             return
-        kind, number = cbor2.loads(message)  # in place of unsealing
+        said = cbor2.loads(message)
+        if said[0] == wire.OP_PIECE:
+            self._piece(*said[1:])
+            return
+        kind, number = said  # in place of unsealing
         code = 0
         if kind == "receipt":
             code = reader.receipt_code

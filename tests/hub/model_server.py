@@ -2,6 +2,7 @@
 when told to."""
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -31,6 +32,7 @@ class ModelServer:
         self.refuse_record = lambda sealed: False
         self.disposition = lambda sealed: None
         self.misbehave = {}
+        self.images, self.image_count = {}, None  # by reader id; how many readers the header says await one
         self.seal_receipt = lambda reader_id, number, sealed: cbor2.dumps(["receipt", number])
         self.clock_ms = lambda: int(time.time() * 1000)
         self.lock = threading.Lock()
@@ -56,6 +58,12 @@ class ModelServer:
                 {"/oauth/token": model.token, "/hub/v1/exchange": model.exchange, "/hub/v1/enrol": model.enrol}[
                     self.path
                 ](self)
+
+            def do_GET(self):
+                model.requests.append((self.path, dict(self.headers), b""))
+                wrong = model.misbehave.get(self.path)
+                if wrong is None or not wrong(self):
+                    model.give_images(self)
 
             def answer(self, status, media, body, **headers):
                 self.send_response(status)
@@ -133,6 +141,9 @@ class ModelServer:
         with self.lock:
             self.sightings += [item[1] for item in items if item[0] == 2]
             reply = [[0, {1: 1, 2: self.clock_ms(), 3: self.epoch}], *map(self._take, range(len(records)), records)]
+            awaiting = len(self.images) if self.image_count is None else self.image_count
+            if awaiting:
+                reply[0][1][7] = awaiting
             for reader_id, numbers in self.held.items() if self.receipts else ():
                 top = next(number for number in range(1, max(numbers) + 2) if number not in numbers) - 1
                 if top:
@@ -144,6 +155,28 @@ class ModelServer:
         return handler.answer(
             200, "application/cbor-seq", b"".join(cbor2.dumps(item, canonical=True) for item in reply)
         )
+
+    def give_images(self, handler):
+        if handler.headers["Authorization"].removeprefix("Bearer ") not in self.tokens:
+            return handler.problem(401, "unauthorised")
+        if handler.path == "/hub/v1/images":
+            items = [
+                [9, reader_id, image_id(image), len(image), hashlib.sha256(image).digest()]
+                for reader_id, image in self.images.items()
+            ]
+            return handler.answer(200, "application/cbor-seq", b"".join(cbor2.dumps(item) for item in items))
+        named = {f"/hub/v1/images/{image_id(image).hex()}": image for image in self.images.values()}
+        image = named.get(handler.path)
+        if image is None:
+            return handler.problem(404, "not-found")
+        asked = handler.headers["Range"]
+        if asked is None:
+            return handler.answer(200, "application/octet-stream", image)
+        at = int(asked.removeprefix("bytes=").removesuffix("-"))
+        if at >= len(image):
+            return handler.answer(416, "application/problem+json", b"{}", Content_Range=f"bytes */{len(image)}")
+        said = f"bytes {at}-{len(image) - 1}/{len(image)}"
+        return handler.answer(206, "application/octet-stream", image[at:], Content_Range=said)
 
     def _register(self, sealed):
         registration_id = cbor2.loads(sealed)[2]
@@ -172,6 +205,11 @@ class ModelServer:
 
     def count(self, path):
         return sum(1 for request in self.requests if request[0] == path)
+
+
+def image_id(image):
+    """In place of the hash of a manifest."""
+    return hashlib.sha256(b"manifest of " + image).digest()[:16]
 
 
 def _unpadded(part):

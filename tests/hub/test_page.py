@@ -24,6 +24,7 @@ from hub.exchange import Receipt, Reply
 from hub.lock import FolderLock
 from hub.page import words
 from hub.page.access import KEY_FILE, KEY_S, Access, new_link
+from hub.page.assets import environment
 from hub.page.live import Live
 from hub.page.serving import serve
 from hub.page.view import view
@@ -42,6 +43,7 @@ def reader(**said):
         "on_reader": 0, "stored": 5, "delivered": 5, "waiting": 0, "undelivered": 0, "released": 5, "kept": 5,
         "clock": wire.CLOCK_HUB, "seen": NOW.isoformat(), "visited": None, "collected": None, "delivered_at": None,
         "receipt_by_file": None, "ticket_until": None, "ticket_expired": False,
+        "update": None,
     }  # fmt: skip
     return {**base, **said}
 
@@ -126,6 +128,45 @@ def test_each_reader_says_what_to_do_with_it(one, near, busy, said):
     assert advice.todo(state(one), one, near, busy) == said
 
 
+def awaited(held=1000, offset=0, code=0):
+    return {"image": "ab" * 16, "size": 1000, "held": held, "offset": offset, "code": code}
+
+
+@pytest.mark.parametrize(
+    ("update", "near", "said", "shown"),
+    [
+        (awaited(held=400), True, "Nothing to do.", "Update: on its way from the server, 40%"),
+        (awaited(), True, "Keep it near: it is getting an update. It can be used meanwhile.", "Update: waits here"),
+        (awaited(), False, "Bring it near for ten minutes, to give it an update.", "Update: waits here"),
+        (awaited(offset=999), True, "Keep it near: it is getting an update. It can be used meanwhile.", "Update: 99%"),
+        (awaited(offset=400, code=wire.ERR_BATTERY), True, "Charge it, and keep it near: its update goes on then.",
+         "Update: waits for a charged battery, 40%"),
+        (awaited(offset=400, code=wire.ERR_STORAGE), False, "Bring it near for ten minutes, to give it an update.",
+         "Update: waits until no test runs, 40%"),
+        (awaited(code=wire.ERR_UNKNOWN_OP), True, "Nothing to do.",
+         "Update: this reader cannot be updated without a cable"),
+        (awaited(offset=1000), True,
+         "Leave it switched on and charged: it starts its update by itself when nobody uses it.",
+         "Update: on the reader"),
+    ],
+)  # fmt: skip
+def test_an_update_says_how_far_it_is_and_what_to_do(update, near, said, shown):
+    one = reader(update=update)
+    assert advice.todo(state(one), one, near, False) == said
+    card = view(state(one), {}, frozenset(), NOW).cards[0]
+    assert (card.update.text, card.update.total) == (shown, 1000)
+    part = environment().get_template("parts/readers.jinja")
+    html = part.render(view=view(state(one), {}, frozenset(), NOW))
+    assert f'max="1000" value="{card.update.done}" aria-label="Update of Reader 7"' in html
+    assert shown in html
+
+
+def test_records_come_before_an_update_in_what_to_do():
+    one = reader(update=awaited(), on_reader=3)
+    assert advice.todo(state(one), one, True, False) == "Keep it near: it is collected next."
+    assert advice.headline(state(reader(update=awaited()))).state == "safe"
+
+
 def test_a_readers_problem_is_what_to_do_with_it():
     found = state(reader(), problems=[problem("reader-forked", "0011223344556677")])
     assert advice.todo(found, found["readers"][0], True, True) == KINDS["reader-forked"].next_step
@@ -141,6 +182,21 @@ def test_what_was_never_says_never_and_what_is_unknown_says_so():
     assert facts["Last seen"] == facts["Last collected from"] == facts["Delivered, by the server’s receipt"] == "Never"
     assert facts["Battery"] == facts["Clock"] == facts["Firmware"] == "Not known"
     assert facts["Signal"] == "Out of range"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (0, "Not known"),
+        (wire.FLAG_FAULT, "Not known"),
+        (wire.FLAG_CONTROL_CLEAR | wire.FLAG_LOW_BATTERY, "In order"),
+        (wire.FLAG_CONTROL_DUE, "Failed or due: run the controls"),
+        (wire.FLAG_CONTROL_DUE | wire.FLAG_CONTROL_CLEAR, "Failed or due: run the controls"),
+    ],
+)
+def test_a_card_says_how_quality_control_stands(flags, said):
+    card = view(state(reader(flags=flags)), {}, frozenset(), NOW).cards[0]
+    assert {fact.name: fact.value for fact in card.facts}["Quality control"] == said
 
 
 @pytest.mark.parametrize(
