@@ -24,6 +24,8 @@ from server.updates import release_repository as repository
 
 BLOCK_BYTES = 64 * 1024
 ROWS = 500
+LISTED_MAX = 10_000
+"""Readers of one list, by id; the others are in it once some of these have the image."""
 # Made of what never changes; the hub's token is needed for it, so no cache between may keep it for others.
 CACHE = "private, max-age=31536000, immutable"
 _ID = re.compile(rf"[0-9a-f]{{{2 * wire.IMAGE_ID_BYTES}}}")
@@ -119,7 +121,7 @@ async def _hub(request: Request) -> tuple[State, TokenHolder]:
 
 async def _items(state: State, hub: TokenHolder) -> AsyncIterator[bytes]:
     after = b""
-    while True:
+    for _ in range(0, LISTED_MAX, ROWS):
         async with tenancy.transaction(state.sessions, hub.organisation_id) as session:
             found = await repository.who_awaits(session, after, ROWS)
         yield b"".join(

@@ -69,6 +69,8 @@ async def test_a_long_list_is_whole(ward: Ward, monkeypatch: pytest.MonkeyPatch)
     made = {(await ward.reader(f"Reader {at}")).reader_id for at in range(5)}
     await started(ward, canary=9)
     assert {one[1] for one in await listed(ward)} == made
+    monkeypatch.setattr(endpoints, "LISTED_MAX", 4)
+    assert [one[1] for one in await listed(ward)] == sorted(made)[:4]
 
 
 async def test_an_image_comes_whole_or_from_where_it_is_asked_for(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from emulator.release import manifest as manifests
 from reader import wire
 from server.updates import image as images
 from server.updates.image import Image, ImageUnusable
@@ -24,6 +25,12 @@ def test_an_image_is_read_as_it_was_made() -> None:
     )  # fmt: skip
     assert {one.name: one.size for one in read.files} == {name: len(content) for name, content in FILES.items()}
     assert read.image_id == hashlib.sha256(said).digest()[:16]
+
+
+def test_what_the_tool_makes_is_what_the_server_reads() -> None:
+    made = manifests.write(MODEL, "2.0.0", 2, 1, FILES)
+    assert made == image()
+    assert images.read(made).image_id == manifests.read(made).id
 
 
 def test_a_file_that_looks_like_a_line_of_the_manifest_is_a_file() -> None:
@@ -124,7 +131,8 @@ def read_or_refused(content: bytes) -> None:
         read = images.read(content)
     except ImageUnusable:
         return
-    # What was taken can be written down again from what was read, byte by byte.
+    # The tool that makes images takes it too, and what was taken can be written down again, byte by byte.
+    assert manifests.read(content).id == read.image_id
     files: dict[str, bytes] = {}
     at = read.manifest_bytes
     for one in read.files:
