@@ -68,6 +68,7 @@ class Receiver:
         if (
             not isinstance(fields, list)
             or len(fields) != 3
+            or fields[0] != wire.OP_PIECE
             or not is_uint(fields[1])
             or not isinstance(fields[2], bytes)
         ):
@@ -140,6 +141,7 @@ class Receiver:
         self._awaited = awaited
         yield from self._find()
         if not self._offset and _free_blocks(self._device.root) < awaited.image // _BLOCK + _BESIDE_BLOCKS:
+            self._awaited = None
             self._answer = wire.ERR_STORAGE
 
     def _take(self, offset: int, data: bytes) -> "Iterator[None]":
