@@ -122,7 +122,7 @@ class Receiver:
         # What runs may be another than when the command came.
         why = slots.refusal(state, awaited.release, awaited.least)
         if why is not None and not state.trial:
-            self._refuse(why)
+            self._give_up(why)
             return
         self._answer = wire.ERR_STORAGE if state.trial else self._hindered()
         if self._answer:
@@ -215,7 +215,7 @@ class Receiver:
             return
         why = self._fault_of_manifest()
         if why is not None:
-            self._refuse(why)
+            self._give_up(why)
             return
         self._rewind()
         yield
@@ -300,9 +300,9 @@ class Receiver:
         state.drops += 1
         slots.keep(self._device, state)
         if state.drops > _AGAIN:
-            self._refuse("does not stand its hash")
+            self._give_up("does not stand its hash")
 
-    def _refuse(self, why):
+    def _give_up(self, why):
         state = slots.load(self._device.root)
         if state.awaited is not None:
             state.tell(wire.UPDATE_REFUSED, state.awaited.release)
