@@ -3,6 +3,8 @@
 One place for every number that the circuit decides; drivers take theirs from here. GPIO 26 to 37 belong to the module's
 flash and octal PSRAM, 0, 3, 45 and 46 are straps, 19 and 20 are USB, so none of them appears (ESP32-S3-WROOM-1
 datasheet v1.4, table 3). Analogue inputs are on ADC1, which works while the radio is on.
+
+Made from the circuit in hardware/board by `python -m circuit generate`: change it there.
 """
 
 from micropython import const

@@ -1,4 +1,5 @@
-"""Registrations on their way: sealed bytes that only the server opens, kept until it holds them; then only a count.
+"""Registrations on their way: sealed bytes that only the server opens, kept here as long as delivered records are,
+because a server that goes back to a backup needs them anew.
 
 A part of the store: every method is one transaction, as there.
 """
@@ -18,7 +19,8 @@ from hub.exchange import Registered
 from reader import wire
 
 REGISTRATIONS_MAX = 5_000  # at most 40 MB
-_WAITING, _ASIDE, _REFUSED = range(3)
+_WAITING, _ASIDE, _REFUSED, _HELD = range(4)
+_HELD_MAX = 5_000  # the newest; they give way to those that wait
 _COUNT = "registrations"
 _KEY = "registration_key"
 
@@ -51,7 +53,7 @@ class RegistrationQueue:
     def keep_registration(self, registration_id: bytes, sealed: bytes, now_ms: int) -> None:
         """Queue one, sealed. Raises QueueFull."""
         with transaction(self._db):
-            count: int = self._db.execute("SELECT count(*) FROM registrations").fetchone()[0]
+            count: int = self._db.execute("SELECT count(*) FROM registrations WHERE state <> ?", (_HELD,)).fetchone()[0]
             if count >= REGISTRATIONS_MAX:
                 raise QueueFull(
                     f"{count} registrations wait here already. Connect to a network, so that they are delivered first."
@@ -92,7 +94,9 @@ class RegistrationQueue:
             suppress(sqlite3.DatabaseError),
             closing(sqlite3.connect(f"{(aside / FILE).resolve().as_uri()}?mode=ro", uri=True)) as damaged,
         ):
-            for row in damaged.execute("SELECT registration_id, sealed, hash, made_ms FROM registrations"):
+            for row in damaged.execute(
+                "SELECT registration_id, sealed, hash, made_ms FROM registrations WHERE state <> 3"
+            ):
                 if isinstance(row[1], bytes) and hashlib.sha256(row[1]).digest() == row[2]:
                     found.append(row)
         with transaction(self._db):
@@ -110,31 +114,44 @@ class RegistrationQueue:
     def _take_registration_answers(
         self, offered: Sequence[Queued], answers: Sequence[Registered], key: bytes | None, now_ms: int
     ) -> None:
-        """Let go of what the server holds, and note the key that it names, if any."""
+        """Note what the server holds, and the key that it names, if any."""
         self._db.execute("DELETE FROM settings WHERE key = ?", (_KEY,))
         if key is not None:
             self._db.execute("INSERT INTO settings VALUES (?, ?)", (_KEY, cbor.encode(key)))
-        held = list[tuple[int]]()
+        held = 0
         for one, said in zip(offered, answers, strict=True):
             if said.disposition in (wire.HELD, wire.DUPLICATE):
-                held.append((one.id,))
+                held += 1
+                self._answer(one.id, _HELD, said.disposition, None, now_ms)
             else:
                 self._answer(one.id, _ASIDE, said.disposition, said.problem, now_ms)
         if held:
-            self._db.executemany("DELETE FROM registrations WHERE id = ?", held)
-            row = self._db.execute("SELECT value FROM settings WHERE key = ?", (_COUNT,)).fetchone()
-            before = cbor.decode(row[0], 64)[0] if row else 0
             self._db.execute(
-                "INSERT INTO settings VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-                (_COUNT, cbor.encode([before + len(held), now_ms])),
+                "DELETE FROM registrations WHERE state = ? AND id NOT IN"
+                " (SELECT id FROM registrations WHERE state = ? ORDER BY id DESC LIMIT ?)",
+                (_HELD, _HELD, _HELD_MAX),
             )
+            self._count(held, now_ms)
 
     def _offer_registrations_again(self) -> None:
+        held = self._db.execute("UPDATE registrations SET state = 0 WHERE state = ?", (_HELD,)).rowcount
         self._db.execute("UPDATE registrations SET state = 0 WHERE state <> 0")
+        self._count(-held, None)
+
+    def _count(self, more: int, at_ms: int | None) -> None:
+        """`at_ms` is when the last was delivered, None to leave that."""
+        row = self._db.execute("SELECT value FROM settings WHERE key = ?", (_COUNT,)).fetchone()
+        before, last_ms = cbor.decode(row[0], 64) if row else (0, None)
+        self._db.execute(
+            "INSERT INTO settings VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+            (_COUNT, cbor.encode([max(0, before + more), last_ms if at_ms is None else at_ms])),
+        )
 
     def _prune_registrations(self, before_ms: int) -> None:
-        """What the server set aside it keeps with its bytes; here it goes like an answered record."""
-        self._db.execute("DELETE FROM registrations WHERE state = ? AND answered_ms < ?", (_ASIDE, before_ms))
+        """What the server holds, or set aside and keeps with its bytes, goes here like an answered record."""
+        self._db.execute(
+            "DELETE FROM registrations WHERE state IN (?, ?) AND answered_ms < ?", (_ASIDE, _HELD, before_ms)
+        )
 
     def _answer(self, id: int, state: int, disposition: int | None, problem: str | None, now_ms: int) -> None:
         self._db.execute(
@@ -147,7 +164,7 @@ def read_counts(connection: Any) -> dict[str, Any]:
     """For a status, from any connection: how many wait, were delivered and when the last (Unix ms, None for never), and
     how many the server set aside or refused."""
     waiting, aside = connection.execute(
-        "SELECT coalesce(sum(state = 0), 0), coalesce(sum(state <> 0), 0) FROM registrations"
+        "SELECT coalesce(sum(state = 0), 0), coalesce(sum(state IN (1, 2)), 0) FROM registrations"
     ).fetchone()
     row = connection.execute("SELECT value FROM settings WHERE key = ?", (_COUNT,)).fetchone()
     delivered, last_ms = cbor.decode(row[0], 64) if row else (0, None)

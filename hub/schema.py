@@ -99,8 +99,8 @@ MIGRATIONS = (
     CREATE INDEX carried_waiting ON carried (id) WHERE state = 0;
     CREATE INDEX carried_age ON carried (answered_ms) WHERE state = 1;
     """,
-    # Registrations: sealed to the server, and none of it readable here; a row goes once the server holds it. `state`: 0
-    # not yet answered, 1 set aside by the server, 2 refused by it as a request.
+    # Registrations: sealed to the server, and none of it readable here. `state`: 0 not yet answered, 1 set aside by the
+    # server, 2 refused by it as a request, 3 held by it.
     """
     CREATE TABLE registrations (
         id INTEGER PRIMARY KEY,

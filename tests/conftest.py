@@ -38,7 +38,24 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         print(f"\n{report.nodeid} failed at {report.when}:\n{report.longreprtext}", flush=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order them by room; the order within a room stays."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("doorstep")
+    group.addoption(
+        "--board", metavar="PORT", help="run what can run there on the reader's board at PORT, nothing else"
+    )
+    group.addoption("--jig", metavar="PORT", help="with --board: the hands at that board (docs/jig.md)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "on_board: runs on a real board too; what does not has a reason in docs/jig.md")
+    config.addinivalue_line("markers", "needs_jig: on a real board it needs hands there")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order them by room; the order within a room stays. With a board, only what runs on one is left."""
+    if config.getoption("--board"):
+        elsewhere = [item for item in items if item.get_closest_marker("on_board") is None]
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if item.get_closest_marker("on_board")]
     order = {room: at for at, room in enumerate(_FIRST)}
     items.sort(key=lambda item: order.get(item.path.relative_to(HERE).parts[0], len(_FIRST)))

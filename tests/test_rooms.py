@@ -1,8 +1,8 @@
 """Who may import whom: the rooms of the project stay apart, lazily or not.
 
 `reader` imports nobody; `hub` only `reader.wire`; `server` only `reader.wire`, the reader's pure analysis and what
-compiles assay packs; `emulator` only `reader.wire` and that; `hub` and `server` never each other. Entry points in
-pyproject.toml are strings and no import.
+compiles assay packs; `emulator` only `reader.wire` and that; `circuit`, the board, nobody; `hub` and `server` never
+each other. Entry points in pyproject.toml are strings and no import.
 
 There is one exception: `emulator.faults` runs the reader's end and the hub's end of the link in one process, over a
 modelled radio in simulated time, because a thousand seeds of both real ends cannot be had with a process for each. It
@@ -21,6 +21,7 @@ FOLDERS = {
     "hub": ROOT / "hub",
     "server": ROOT / "server",
     "emulator": ROOT / "hardware" / "emulator",
+    "circuit": ROOT / "hardware" / "board" / "circuit",
 }
 ALLOWED = {
     "reader": set[str](),
@@ -37,6 +38,7 @@ ALLOWED = {
         "reader.quantity",
     },
     "emulator": {"reader.wire", "reader.packfile"},
+    "circuit": set[str](),
 }
 BOTH_ENDS = "emulator.faults"
 DRIVEN = {
@@ -52,10 +54,14 @@ DRIVEN = {
         "journal",
         "link",
         "lists",
+        "manifest",
         "packs",
         "quality",
+        "receiving",
+        "renewal",
         "session",
         "settings",
+        "slots",
     },
     "hub": {"admission", "clock", "collector", "errors", "events", "exchange", "sealed", "store"},
 }

@@ -14,7 +14,7 @@ import time
 import machine
 from micropython import const
 
-from reader import memory, results, settings, wire
+from reader import durable, memory, results, settings, wire
 from reader.clock import Clock
 from reader.custody import Recorder, genesis
 from reader.drivers import buzzer
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _WATCHDOG_MS = const(30000)  # far above the longest analysis, some seconds on this chip
 _TICK_MS = const(5000)
 _BATTERY_TICKS = const(12)
+_CONTROL_TICKS = const(720)
 _EVENT_KEEP = const(2)  # results that must still fit after an event: events never take the last room
 _CLOCK_MOVED_MS = const(2000)
 _GC_THRESHOLD = const(16384)
@@ -50,6 +51,7 @@ class App:
     """The reader. It is also the `device` of `reader.session`."""
 
     firmware = settings.FIRMWARE
+    root = settings.ROOT
 
     def __init__(self):
         self.boot_id = os.urandom(wire.BOOT_ID_BYTES)
@@ -59,8 +61,12 @@ class App:
         self.watched = False  # the checks that take some seconds are done
         self.untold: "Any" = None  # the text of a fault that no picture has told of yet
         self.lost_specimen: "Any" = None  # of the test that the last power cut ended, until a person has seen it
+        self.controls_changed = True  # a test may have changed how quality control stands
+        self._controls = 0  # a FLAG_CONTROL_* of quality control; 0: not known
         self.workflow = None
         self.link = None
+        self.renewing = False  # a step of an update is looked for once a minute
+        self.progress: "Any" = None  # percent that is there of the update awaited
         self._orphan = None
         self._starting = True  # what is pending is from before this start
         self._beep = None
@@ -90,6 +96,9 @@ class App:
         if self.identity.floor_ms and (self.wall_ms() or 0) < self.identity.floor_ms:
             self.set_clock(self.identity.floor_ms, None, wire.CLOCK_SERVER)
         self._check()
+        print("release", settings.RELEASE, settings.FOLDER)
+        if durable.exists(settings.ROOT + "/slots.a") or durable.exists(settings.ROOT + "/spare/slots.b"):
+            self.renew("started")
         memory.forget(*memory.FOR_A_TEST)
         self.session = Session(self.identity, self.journal, self)
         self.workflow = Workflow(self)
@@ -214,11 +223,30 @@ class App:
                 self._watch_block()
             if ticks % _BATTERY_TICKS == 0:
                 self.measure_battery()
+                if self.renewing and not self.workflow.testing and not self.session.receiving:
+                    self.renew("look")
             if self.journal.tidy():
                 self.changed()
+            if self.workflow.resting and (self.controls_changed or ticks % _CONTROL_TICKS == 0):
+                self._look_at_controls()
             ticks += 1
             gc.collect()
             await asyncio.sleep_ms(_TICK_MS)
+
+    def _look_at_controls(self):
+        from reader import standing
+
+        before = self._controls
+        self.controls_changed = False
+        try:
+            self._controls = standing.flag(self.wall_ms())
+        except MemoryError:
+            self._controls = 0
+        finally:
+            del standing
+            memory.forget("standing", "quality", "packs", "assays", "copies")
+        if self._controls != before:
+            self.changed()
 
     # What the workflow asks for
 
@@ -287,7 +315,7 @@ class App:
             flags |= wire.FLAG_FAULT
         if self.journal.lost is not None or self.journal.room_for() < 2:
             flags |= wire.FLAG_STORAGE_FULL
-        return flags
+        return flags | self._controls
 
     def random(self, n):
         return os.urandom(n)
@@ -298,9 +326,11 @@ class App:
         self.workflow.show_name()
 
     def event(self, code, detail, numbers):
-        """Journal an event. A failure is kept in `faulty`: an event must never stop what it tells of."""
+        """Journal an event; its number, or None. A failure is kept in `faulty`: an event must never stop what it tells
+        of."""
+        number = None
         try:
-            self._recorder.write(
+            number = self._recorder.write(
                 results.event(code, self.clock.moment(), settings.FIRMWARE, detail, numbers), False, _EVENT_KEEP
             )
         except JournalFull:
@@ -309,6 +339,7 @@ class App:
             sys.print_exception(error)
             self.faulty = True
         self.changed()
+        return number
 
     def settings_changed(self):
         self.parts.screen.language(self.identity.language)
@@ -349,6 +380,23 @@ class App:
             del lists
             memory.forget("lists", "cassettes", "copies")
 
+    def renew(self, step, message=None):
+        """As `reader.renewal.do`. OSError: the command in `message` cannot be kept now."""
+        if message is not None and self.workflow.testing:
+            raise OSError(16)  # EBUSY: a test needs the memory, and the hub offers the command again
+        try:
+            from reader import renewal
+
+            return renewal.do(self, step, message)
+        except Exception as error:
+            # Whatever is wrong with an update, the application that runs must go on: nothing else would.
+            sys.print_exception(error)
+            if message is not None:
+                raise OSError(5) from None  # EIO: the hub offers it again
+            self.faulty = True
+        finally:
+            memory.forget(*memory.FOR_AN_UPDATE)
+
     # The end
 
     def fail(self, error):
@@ -379,9 +427,13 @@ def main():
 
 
 def _halt(app, error):
-    """Nothing can be recorded, so nothing can be tested; say so until somebody does something about it."""
+    """Nothing can be recorded, so nothing can be tested; say so until somebody does something about it. A release that
+    is new gives way to the one before: it may be its fault.
+    """
     sys.print_exception(error)
     app.parts.dark()
+    if "/slot_" in settings.FOLDER and app.renew("on_trial"):
+        _restart(app.parts)
     if isinstance(error, NotProvisioned):
         body = "no key"
     else:

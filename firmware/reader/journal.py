@@ -221,6 +221,11 @@ class Journal:
             self._measure()  # several records share a block, so the estimate falls too fast
         return self._room(self._free_blocks)
 
+    def spend(self, blocks):
+        """Something else has taken up to `blocks`."""
+        self._free_blocks -= blocks
+        self._guessed = True
+
     def _room(self, free_blocks):
         each = (RECORD_MAX + 2 * frames.MARK_BYTES) // self._block + 2
         return max(0, free_blocks - _RESERVE_BLOCKS) // each

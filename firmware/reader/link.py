@@ -96,6 +96,11 @@ class Link:
         """Something that the status or the advert says has changed."""
         self._stale = True
 
+    @property
+    def connected(self):
+        """Whether a central is."""
+        return self._connection is not None
+
     def rest(self, resting):
         """Advertise seldom while nobody uses the reader: a hub finds it within a few seconds instead of one."""
         self._interval_us = _RESTING_US if resting else _ADVERTISE_US

@@ -26,6 +26,9 @@ FOR_A_TEST = (
     "striptest",
 )
 
+# What an update loads; see `reader.renewal` and `reader.receiving`.
+FOR_AN_UPDATE = ("copies", "manifest", "receiving", "renewal", "slots")
+
 
 def forget(*names):
     """Drop modules of `reader` from memory; they come back from flash when they are next imported."""

@@ -224,7 +224,7 @@ def _remove_others(assay_id, version):
 
 
 def _image(name):
-    return durable.content(__file__.rsplit("/", 2)[0] + "/packs/" + name)
+    return durable.content(settings.FOLDER + "packs/" + name)
 
 
 def _built_in(assay_id):

@@ -61,34 +61,41 @@ class Preparation:
 
     async def idle(self):
         self._workflow.test = None
+        self._app.controls_changed = True
         memory.forget(*memory.FOR_A_TEST)
         if self._app.watched:  # until then the self-check has the heater, and would take a short pulse for a fault
             self._parts.dark()
         self._parts.scanner.discard()
         self._parts.buttons.forget()
         self.shown = None
-        since = self._app.uptime_ms()
+        self._touched()
         while True:
             if self._app.untold:
                 await self._tell(self._app.untold)
                 self.shown = None
-            now = (self._app.identity.name, self._parts.battery.percent)
+            now = (self._app.identity.name, self._parts.battery.percent, self._app.progress)
             if now != self.shown:
                 self.shown = now
                 self._screen.message("ready", "press start", "START", detail=now[0], corner="%d%%" % now[1])
+                if now[2] is not None:
+                    self._screen.line(4, self._screen.text("update at").format(now[2]))
+                    self._screen.show()
             press, self._code = await self._input(_IDLE_MS)
             if press == buttons.A or self._code:
                 return self._refuse_start() or IDENTIFY
             if press:
-                since = self._app.uptime_ms()
-            elif self._app.uptime_ms() - since > _REST_MS:
+                self._touched()
+            elif self._app.uptime_ms() - self._workflow.touched_ms > _REST_MS:
                 from reader import rest
 
                 self._code = await rest.until_wanted(self._app)
                 memory.forget("rest")
                 if self._code:
                     return self._refuse_start() or IDENTIFY
-                since = self._app.uptime_ms()
+                self._touched()
+
+    def _touched(self):
+        self._workflow.touched_ms = self._app.uptime_ms()
 
     def _refuse_start(self):
         """REFUSED when no test of any kind may begin now."""

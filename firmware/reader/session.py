@@ -10,20 +10,28 @@ The link owns the radio and this object; it hands over what a central wrote and 
     battery() percent, flags() FLAG_* bits
     random(n)                                  n bytes of the hardware random generator
     identify()                                 beep and show the name, without waiting
-    event(code, detail or None, numbers)       journal an event; a failure raises the device's fault flag, not an
-    exception settings_changed()                         name or language of the identity is another store_assay(pack)
-    -> bool                  keep an assay pack durably; False if it is none. OSError: storage
+    event(code, detail or None, numbers)       journal an event; its number, or None: a failure raises the device's
+                                               fault flag, not an exception
+    settings_changed()                         name or language of the identity is another
+    store_assay(pack)                          keep an assay pack durably; None, or why it may not be. OSError: storage
+    renew("command", message)                  as `reader.renewal.command`
+    root, journal, progress, renewing          as `reader.slots` and `reader.receiving` want them
 """
 
-from reader import cbor, wire
+from reader import cbor, memory, wire
 from reader.admission import Admission
 from reader.downlink import Downlink
 from reader.identity import is_bytes, is_uint
 from reader.segments import Assembler, Segmenter
 from reader.transfer import Transfer
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _REPLIES_WAITING = 8
 _DAMAGED_TOLD = 32
+_PIECE = 0x83  # first byte of an array of three; a sealed message begins with its tag
 
 
 class Session:
@@ -47,8 +55,10 @@ class Session:
             wire.OP_CREDIT: self._credit,
             wire.OP_CLOCK: self._clock,
             wire.OP_IDENTIFY: self._identify,
+            wire.OP_IMAGE: self._image,
         }
         self._damaged = []
+        self.receiving: "Any" = None  # a reader.receiving.Receiver while a hub brings an image
         self.disconnected()
 
     # -- the link's side --
@@ -60,6 +70,7 @@ class Session:
 
     def disconnected(self):
         """The link is gone, however it went."""
+        self.stop_receiving()
         self._replies = []
         self._errors = 0
         self._closing = False
@@ -114,12 +125,20 @@ class Session:
                 self._fail(code, wire.OP_DOWN)
             elif len(self._replies) >= _REPLIES_WAITING:
                 self._fail(wire.ERR_BUSY, wire.OP_DOWN)
+            elif message[0] == _PIECE:
+                code = self._receive(None, message)
+                if code:
+                    self._fail(code, wire.OP_DOWN)
             else:
                 code, number = self._downlink.take(message)
                 self._reply([wire.OP_TAKEN, code, number, self._journal.released])
 
     def next_control(self, limit):
         """Return the segment to indicate on `control` now (memoryview, at most `limit` bytes, ATT MTU - 3) or None."""
+        if self.receiving is not None and not self._replies:
+            wanted = self.receiving.step()
+            if wanted is not None:
+                self._reply([wire.OP_WANTED, wanted[0], wanted[1], wanted[2]])
         if self._control_out.idle and self._replies:
             self._control_out.load(self._replies.pop(0))
         return self._control_out.segment(limit)
@@ -251,6 +270,37 @@ class Session:
         self._device.identify()
         self._reply([wire.OP_DONE, wire.OP_IDENTIFY])
         return wire.ERR_NONE
+
+    def _image(self, fields):
+        if len(fields) != 2 or not is_bytes(fields[1], wire.IMAGE_ID_BYTES):
+            return wire.ERR_MALFORMED
+        return self._receive(fields[1], None)
+
+    def _receive(self, image_id, piece):
+        """Give an image's id or a piece to the receiver; the code of an error, or 0 when it has an answer or will."""
+        if self._device.flags() & wire.FLAG_TEST_RUNNING:  # which needs the memory
+            self._reply([wire.OP_WANTED, wire.ERR_STORAGE, 0, 0])
+            return wire.ERR_NONE
+        try:
+            if self.receiving is None:
+                from reader.receiving import Receiver
+
+                self.receiving = Receiver(self._device)
+            return self.receiving.take(image_id, piece)
+        except MemoryError:
+            memory.forget(*memory.FOR_AN_UPDATE)
+            self._reply([wire.OP_WANTED, wire.ERR_STORAGE, 0, 0])
+            return wire.ERR_NONE
+
+    def stop_receiving(self):
+        """Let go of an image that a hub brings, and of the memory that it takes; what is kept of it stays."""
+        if self.receiving is None:
+            return
+        if self.receiving.busy:
+            self._reply([wire.OP_WANTED, wire.ERR_STORAGE, 0, 0])
+        self.receiving.close()
+        self.receiving = None
+        memory.forget(*memory.FOR_AN_UPDATE)
 
     # -- replies --
 

@@ -3,6 +3,8 @@
 Identity, keys, name and language are kept by `reader.identity`; records by `reader.journal`.
 """
 
+from reader import cbor, delta, durable
+
 try:
     from micropython import const  # pyright: ignore[reportAssignmentType]
 except ImportError:  # CPython
@@ -11,11 +13,11 @@ except ImportError:  # CPython
         return value
 
 
-from reader import cbor, delta, durable
-
 FIRMWARE = "0.1.0"
-RELEASE = const(1)
+RELEASE = const(1)  # greater with each release (docs/protocol.md section 8.1)
 MODEL = "Doorstep R1"
+
+FOLDER = __file__[: __file__.rfind("reader/")]  # where this application lies, to its last slash; "" for here
 
 ROOT = ""  # of the flash file system: every path of the firmware is ROOT + "/…"
 JOURNAL = ROOT + "/journal"

@@ -30,6 +30,8 @@ FLAG_TEST_RUNNING = const(2)
 FLAG_LOW_BATTERY = const(4)
 FLAG_FAULT = const(8)
 FLAG_STORAGE_FULL = const(16)
+FLAG_CONTROL_CLEAR = const(32)  # neither of the two: not known
+FLAG_CONTROL_DUE = const(64)
 
 # Lengths.
 READER_ID_BYTES = const(8)

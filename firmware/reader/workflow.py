@@ -71,6 +71,7 @@ class Workflow:
         self.app = app
         self.state = STARTING
         self.test: "Any" = None
+        self.touched_ms = 0  # uptime when somebody last used the reader
         self._part: "Any" = None  # what has the state's coroutine, under the state's name
         self._sounding = None
 
@@ -78,6 +79,11 @@ class Workflow:
     def testing(self):
         """True from the start of a test until its record is kept."""
         return self.state in (INCUBATE, READ, RUN, CANCELLING, SAVE)
+
+    @property
+    def resting(self):
+        """Whether the reader waits for a person to begin."""
+        return self.state == IDLE
 
     def show_name(self):
         """Show which reader this is, for somebody who stands before several; not while a test needs the screen."""
@@ -106,6 +112,7 @@ class Workflow:
         if self.state in _BEFORE:
             from reader.preparation import Preparation as Part
         else:
+            self.app.session.stop_receiving()
             from reader.course import Course as Part
         self._part = Part(self)
 

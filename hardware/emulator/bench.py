@@ -72,7 +72,7 @@ class Bench:
 
         `flash` is its flash file (a temporary one if none); `address` its Bluetooth address; `antenna` its own real
         adapter in place of the virtual air; `options` are those of EmulatedReader: `speed`, `console_lines`,
-        `heap_sample_s` (real seconds between looks at its heap, or None).
+        `heap_sample_s` (real seconds between looks at its heap, or None), `terminal` (see `emulator.cable`).
         """
         number = len(self.readers)
         if flash is None:

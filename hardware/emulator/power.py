@@ -50,7 +50,9 @@ class PoweredReader:
         in_step: bool = False,
         console_lines: int = 500,
         heap_sample_s: float | None = 2.0,
+        terminal: int | None = None,
     ) -> None:
+        self._terminal = terminal
         self.name = name
         self.address = address
         self.flash = flash
@@ -167,7 +169,9 @@ class PoweredReader:
             self._cause, self._wake_reason = cause, wake
             self._radio = Peripheral(self._antenna, self.address, self._push, self.links_changed)
             self._radio.set_near(self._near)
-            process = ReaderProcess(self._firmware, self._heap, self._handle, self._log, self.flash.path)
+            process = ReaderProcess(
+                self._firmware, self._heap, self._handle, self._log, self.flash.path, terminal=self._terminal
+            )
             try:
                 await process.start()
             except BaseException:

@@ -24,7 +24,8 @@ class ReaderProcess:
 
     The handler returns the answer's payload or an awaitable of it; an OSError it raises reaches the firmware as that
     errno. Operations from 128 on are not answered. The process reads the flash whose file is `cells` by itself; it is
-    written by the handler only. `compiled` says that the folder is an image already.
+    written by the handler only. `compiled` says that the folder is an image already. With a `terminal` (the descriptor
+    of one) nothing is started: MicroPython's prompt is there, and the application is what the flash holds.
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class ReaderProcess:
         cells: Path,
         *,
         compiled: bool = False,
+        terminal: int | None = None,
     ) -> None:
+        self._terminal = terminal
         self._firmware = firmware
         self._compiled = compiled
         self._cells = cells
@@ -59,13 +62,15 @@ class ReaderProcess:
         firmware = self._firmware if self._compiled else await asyncio.to_thread(image.build, self._firmware, _BOARD)
         path = str(self._folder / "s")
         self._server = await loop.create_unix_server(lambda: _Socket(self), path)
-        code = _START.format(
+        code = (_START if self._terminal is None else _PROMPT).format(
             standins=str(standins), path=path, firmware=str(firmware), cells=str(self._cells.absolute())
         )
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-S", "-c", LAUNCH, module_folder(), "-X", f"heapsize={self._heap}", "-c", code),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
+            *(sys.executable, "-S", "-c", LAUNCH, module_folder(), "-X", f"heapsize={self._heap}"),
+            *(() if self._terminal is None else ("-i",)),
+            *("-c", code),
+            stdin=asyncio.subprocess.DEVNULL if self._terminal is None else self._terminal,
+            stdout=asyncio.subprocess.PIPE if self._terminal is None else self._terminal,
             stderr=asyncio.subprocess.STDOUT,
             env={"PATH": os.environ.get("PATH", ""), "PYTHONUNBUFFERED": "1"},
         )
@@ -73,9 +78,8 @@ class ReaderProcess:
     async def wait(self) -> int:
         """Copy the console to the log until the process ends; its exit code, negative for a signal."""
         assert self._process is not None
-        assert self._process.stdout is not None
         rest = b""
-        while data := await self._process.stdout.read(4096):
+        while self._process.stdout is not None and (data := await self._process.stdout.read(4096)):
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 self._log(line.decode(errors="replace").rstrip("\r"))
@@ -182,13 +186,23 @@ class _Socket(asyncio.Protocol):
             self._process.received(self._transport, operation, virtual_us, payload)
 
 
-# boot.py and main.py share their names, as on the board.
-_START = """
+_PREPARE = """
 import sys
 sys.path[:] = [{standins!r}, ".frozen"]
 import start
 files = start.prepare({path!r}, {standins!r}, {firmware!r}, {cells!r})
 del start, sys.modules["start"]
+"""
+_PROMPT = (
+    _PREPARE
+    + """
+sys.path[:] = ["/.b", "", ".frozen", "/lib"]
+"""
+)
+# boot.py and main.py share their names, as on the board.
+_START = (
+    _PREPARE
+    + """
 names = {{"__name__": "__main__"}}
 try:
     for path in files:
@@ -201,6 +215,7 @@ except BaseException as error:
 print("main.py has returned")
 sys.exit(0)
 """
+)
 
 # The unix port comes as an extension module, so a small CPython carries it; -S keeps its start short.
 LAUNCH = (

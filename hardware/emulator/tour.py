@@ -9,6 +9,7 @@ firmware's own words, so a sentence that is never shown ends the tour.
 import asyncio
 import hashlib
 import secrets
+import tempfile
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from . import countdown, screen, words
 from .bench import Bench
+from .faults import images
 from .flash import BLOCK
 from .path import provision
 from .physics import Line, Strip, Tube
@@ -35,6 +37,8 @@ _STILL_S = 0.06  # a picture is whole when the display has not changed for so lo
 _NAME = "Village hall"
 _WATCHED_S = 15.0
 _COOLS_S = 900.0
+_SECOND = 2  # a release after this one
+_SWITCHES_S = 300.0
 _FLASH = 512 * BLOCK
 _GREY = 0.0155  # darkening well between the two cut-offs of both assays, on the membrane that is drawn here
 
@@ -67,6 +71,7 @@ class Tour:
             await self._power_cut(reader)
             await self._refused_lists(reader)
             await self._refused_data(reader)
+            await self._updated(reader)
             await self._left_alone(reader)
             await self._full(bench)
         screen.sheet(self.taken, self._out / f"{self._language}.png")
@@ -75,7 +80,7 @@ class Tour:
     # Pictures and hands
 
     def _text(self, key: str) -> str:
-        return words.first_line(self._language, key)
+        return words.first_line(self._language, key).partition("{")[0]
 
     def _shows(self, reader: EmulatedReader, *keys: str) -> bool:
         said = " ".join(reader.screen_text().split())  # wherever its lines break
@@ -85,11 +90,13 @@ class Tour:
         what = f"the screen that says {', '.join(self._text(key) for key in keys)}"
         await reader.wait_for(lambda: self._shows(reader, *keys), timeout, what)
 
-    async def _picture(self, reader: EmulatedReader, name: str, *keys: str, still: bool = True) -> None:
+    async def _picture(
+        self, reader: EmulatedReader, name: str, *keys: str, still: bool = True, timeout: float = 60
+    ) -> None:
         """Wait for a screen with the texts of all of `keys`, and save it once it stands still, if it is one that
         stays.
         """
-        await self._see(reader, *keys)
+        await self._see(reader, *keys, timeout=timeout)
         while still:
             before = reader.circuit.display.pixels()
             await reader.let_pass(_STILL_S)
@@ -380,6 +387,18 @@ class Tour:
         await self._idle(reader)
         await self._refuse(reader, "lot-recalled", "recalled", STRIP.format("0610"))
         await self._refuse(reader, "pack-bad", "pack bad", CRP.format("CRP001", "611"))
+
+    async def _updated(self, reader: EmulatedReader) -> None:
+        """An update that has come in part, then whole: the reader switches to it once nobody is there."""
+        with tempfile.TemporaryDirectory(prefix="doorstep-tour-") as folder:
+            files = images.compiled(images.another(Path(folder) / "second", _SECOND, "0.2.0"))
+        for name, key, missing in (("receiving", "update at", len(files) // 2), ("switching", "new software", 0)):
+            await reader.cut_power()
+            await reader.write_files(images.received(files, _SECOND, missing=missing))
+            await reader.power_on()
+            await self._picture(reader, f"update-{name}", key, still=name == "receiving", timeout=_SWITCHES_S)
+        await reader.wait_for(lambda: images.runs(reader) == (_SECOND, 1), _SWITCHES_S, "the second release")
+        await self._idle(reader)
 
     async def _left_alone(self, reader: EmulatedReader) -> None:
         """Asleep; a heater that sticks meanwhile; and a part that fails in a way that nobody thought of."""

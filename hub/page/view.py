@@ -159,10 +159,17 @@ def _facts(reader: Mapping[str, Any], near: bool, now: datetime) -> tuple[Fact, 
         Fact("Last collected from", words.when(reader["collected"], now)),
         Fact("Battery", words.battery(reader["battery"], low)),
         Fact("Signal", words.signal(reader["rssi"]) if near else "Out of range"),
+        Fact("Quality control", _control(reader["flags"])),
         Fact("Clock", _CLOCKS.get(reader["clock"], "Not known")),
         Fact("Firmware", reader["firmware"] or "Not known"),
         Fact("Number", reader["id"]),
     )
+
+
+def _control(flags: int) -> str:
+    if flags & wire.FLAG_CONTROL_DUE:
+        return "Failed or due: run the controls"
+    return "In order" if flags & wire.FLAG_CONTROL_CLEAR else "Not known"
 
 
 def _bar(progress: Progress) -> Bar:

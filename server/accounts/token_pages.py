@@ -41,7 +41,8 @@ ACTS = {
     May.CORRECT: "Correct results",
     May.SEE_ERASURES: "See what was erased",
     May.ERASE: "Erase by the rules of retention",
-    May.ERASE_PERSON: "Erase a person",
+    May.ERASE_PERSON: "See what there is of a person to erase",
+    May.REVIEW_EMERGENCY: "See the uses of emergency access",
 }
 
 

@@ -67,9 +67,9 @@ class Made:
     secret: str
 
 
-# An emergency is a person's, in their own session; no program uses or reviews one. Nor does one say whom this server
-# tells what, and is shown the secret of it.
-_FOR_PEOPLE = frozenset({May.USE_EMERGENCY, May.REVIEW_EMERGENCY, May.MANAGE_CONNECTIONS})
+# An emergency is a person's, in their own session. Nor does a program say whom this server tells what, and is shown the
+# secret of it.
+_FOR_PEOPLE = frozenset({May.USE_EMERGENCY, May.MANAGE_CONNECTIONS})
 
 
 async def make(session: AsyncSession, viewer: Viewer, name: str, days: int, acts: Collection[str] | None) -> Made:
@@ -148,6 +148,7 @@ async def viewer(sessions: Sessions, secret: str) -> Viewer | None:
         csrf="",
         sign_in=b"",
         first=first_page(person),
+        privacy_lead=person.privacy_lead,
         acts=None if token.acts is None else frozenset(token.acts),
     )
 

@@ -64,6 +64,19 @@ def calling(act: May) -> Callable[[Request], Awaitable[Viewer]]:
     return caller
 
 
+def calling_in_person(act: May, instead: str) -> Callable[[Request], Awaitable[Viewer]]:
+    """As `calling`, and not by an access token; `instead` says where a person does it. Raises `SessionNeeded` too."""
+    calls = calling(act)
+
+    async def person(request: Request) -> Viewer:
+        viewer = await calls(request)
+        if not viewer.sign_in:
+            raise tokens.SessionNeeded(instead)
+        return viewer
+
+    return person
+
+
 async def signed(request: Request) -> Viewer:
     """Somebody whose account asks for nothing first, whatever their role."""
     person = await _who(request)
@@ -109,3 +122,13 @@ Recalling = Annotated[Viewer, Depends(calling(May.RECALL))]
 SeeingBoard = Annotated[Viewer, Depends(calling(May.SEE_BOARD))]
 ReadingAudit = Annotated[Viewer, Depends(calling(May.READ_AUDIT))]
 ManagingPeople = Annotated[Viewer, Depends(calling(May.MANAGE_PEOPLE))]
+SeeingErasures = Annotated[Viewer, Depends(calling(May.SEE_ERASURES))]
+Erasing = Annotated[Viewer, Depends(calling(May.ERASE))]
+PreparingToErase = Annotated[Viewer, Depends(calling(May.ERASE_PERSON))]
+ErasingPerson = Annotated[
+    Viewer, Depends(calling_in_person(May.ERASE_PERSON, "Sign in, and erase them from the person's page."))
+]
+SeeingEmergencies = Annotated[Viewer, Depends(calling(May.REVIEW_EMERGENCY))]
+ReviewingEmergencies = Annotated[
+    Viewer, Depends(calling_in_person(May.REVIEW_EMERGENCY, "Sign in, and review it on the page Emergency uses."))
+]

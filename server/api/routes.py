@@ -13,11 +13,13 @@ import server.audit.api
 import server.board.api
 import server.corrections.api
 import server.custody.api
+import server.emergency.api
 import server.followup.api
 import server.followup.policy_api
 import server.patients.api
 import server.quality.api
 import server.recalls.api
+import server.retention.api
 import server.staff.api
 import server.worklist.api
 from server.accounts.cookies import session_name
@@ -27,7 +29,14 @@ from server.state import API_PATH, CurrentSettings
 
 VERSION = "1.0.0"
 _METHODS_THAT_READ = frozenset(("get",))
-_MAKES_A_TOKEN = (f"{API_PATH}/tokens", "post")
+# What an access token does not do.
+_IN_PERSON = frozenset(
+    (
+        (f"{API_PATH}/tokens", "post"),
+        (f"{API_PATH}/patients/{{patient_id}}/erasure", "post"),
+        (f"{API_PATH}/emergency-uses/{{use_id}}/review", "post"),
+    )
+)
 
 # A new domain adds its own here.
 CALLS = (
@@ -41,6 +50,8 @@ CALLS = (
     server.custody.api.router,
     server.quality.api.router,
     server.audit.api.router,
+    server.retention.api.router,
+    server.emergency.api.router,
     server.staff.api.router,
     server.accounts.api.router,
 )
@@ -82,7 +93,7 @@ def document(session_cookie: str) -> dict[str, Any]:
             by_session: dict[str, list[str]] = (
                 {"session": []} if method in _METHODS_THAT_READ else {"session": [], "form": []}
             )
-            operation["security"] = [by_session] if (path, method) == _MAKES_A_TOKEN else [{"token": []}, by_session]
+            operation["security"] = [by_session] if (path, method) in _IN_PERSON else [{"token": []}, by_session]
     return made
 
 

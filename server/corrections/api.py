@@ -23,7 +23,7 @@ async def every(request: Request, result_id: UUID, viewer: access.ReadingResults
     It is not paged: each version is a person's decision, and whoever adds the next has to know them all.
     """
     state = state_of(request)
-    read = await worklist.result(state.sessions, state.keyring, viewer, result_id)
+    read, _, _ = await worklist.result(state.sessions, state.keyring, viewer, result_id, person=False)
     return schemas.versions(read.history)
 
 

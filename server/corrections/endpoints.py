@@ -63,7 +63,7 @@ async def _form(
 ) -> Response:
     state = state_of(request)
     zone = zone_of(state.settings)
-    read = await worklist.result(state.sessions, state.keyring, viewer, result_id)
+    read, _, _ = await worklist.result(state.sessions, state.keyring, viewer, result_id, person=False)
     row = read.found.result
     corrected = views.view(read.history, row.outcome, formatting.date_and_time(row.received_at, zone), zone)
     choices = [(Kind.WITHDRAWN.value, "Withdraw it: nothing may be concluded from it")]

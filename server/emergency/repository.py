@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession as PlainSession
 from sqlalchemy.orm import aliased
@@ -68,6 +68,18 @@ async def uses(session: AsyncSession, page: int) -> tuple[list[Use], bool]:
     return found[:PAGE_ROWS], len(found) > PAGE_ROWS
 
 
+async def listed(
+    session: AsyncSession, reviewed: bool | None, before: tuple[datetime, UUID] | None, most: int
+) -> list[Use]:
+    """Uses, the newest first, at most so many; `before` is the beginning and id of the last on the page before."""
+    statement = _uses().order_by(col(EmergencyAccess.began_at).desc(), col(EmergencyAccess.id).desc()).limit(most)
+    if reviewed is not None:
+        statement = statement.where(col(EmergencyAccess.reviewed_at).is_not(None) == reviewed)
+    if before is not None:
+        statement = statement.where(tuple_(col(EmergencyAccess.began_at), col(EmergencyAccess.id)) < before)
+    return [Use(row[0], row[1], row[2] or "") for row in (await PlainSession.execute(session, statement)).all()]
+
+
 async def use(session: AsyncSession, access_id: UUID) -> Use | None:
     """One use."""
     row = (await PlainSession.execute(session, _uses().where(col(EmergencyAccess.id) == access_id))).one_or_none()
@@ -83,8 +95,14 @@ def _uses() -> Select[EmergencyAccess, str, str]:
     )
 
 
-async def reads(session: AsyncSession, access: EmergencyAccess, purpose: str) -> list[AuditEntry]:
-    """What the audit log says was read by that use, oldest first, at most `READS_MAX`."""
+async def reads(
+    session: AsyncSession,
+    access: EmergencyAccess,
+    purpose: str,
+    after: tuple[datetime, int] | None = None,
+    most: int = READS_MAX,
+) -> list[AuditEntry]:
+    """What the audit log says was read by that use, oldest first; `after` is the time and number of an entry."""
     statement = (
         select(AuditEntry)
         .where(
@@ -94,8 +112,10 @@ async def reads(session: AsyncSession, access: EmergencyAccess, purpose: str) ->
             col(AuditEntry.purpose) == purpose,
         )
         .order_by(col(AuditEntry.at), col(AuditEntry.id))
-        .limit(READS_MAX)
+        .limit(most)
     )
+    if after is not None:
+        statement = statement.where(tuple_(col(AuditEntry.at), col(AuditEntry.id)) > after)
     return list((await PlainSession.execute(session, statement)).scalars())
 
 

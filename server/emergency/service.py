@@ -6,7 +6,7 @@ for a while and in one session. It opens reading alone: what has to be done is d
 because they review it. Nothing crosses an organisation.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -113,6 +113,30 @@ async def uses(session: AsyncSession, viewer: Viewer, page: int) -> tuple[list[U
     require(viewer, May.REVIEW_EMERGENCY)
     await _note(session, viewer, "emergency.list", "all", {"page": page})
     return await repository.uses(session, page)
+
+
+async def listed(
+    session: AsyncSession, viewer: Viewer, reviewed: bool | None, before: tuple[datetime, UUID] | None, most: int
+) -> list[Use]:
+    """Uses, the newest first, at most so many; `before` is the beginning and id of one."""
+    require(viewer, May.REVIEW_EMERGENCY)
+    await _note(session, viewer, "emergency.list", "all", {})
+    return await repository.listed(session, reviewed, before, most)
+
+
+async def standing(session: AsyncSession, viewer: Viewer, access_id: UUID) -> Use:
+    """One use alone. Raises `NotFound`."""
+    require(viewer, May.REVIEW_EMERGENCY)
+    await _note(session, viewer, "emergency.read", access_id, {})
+    return await _use(session, access_id)
+
+
+async def reads(
+    session: AsyncSession, viewer: Viewer, access_id: UUID, after: tuple[datetime, int] | None, most: int
+) -> list[AuditEntry]:
+    """What was read by a use, oldest first, at most so many; `after` is the time and number of an entry."""
+    found = await standing(session, viewer, access_id)
+    return await repository.reads(session, found.access, accounts.emergency_purpose(access_id), after, most)
 
 
 async def one(session: AsyncSession, viewer: Viewer, access_id: UUID) -> tuple[Use, list[AuditEntry]]:

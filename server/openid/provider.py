@@ -31,6 +31,9 @@ log = logging.getLogger("doorstep.openid")
 
 ANSWER_MAX = 256 * 1024
 WHOLE_S = 10.0
+# Providers close a connection that idles for five seconds or more. A code sent in the moment in which they do is lost
+# with it, and may not be sent again: so none goes by a connection that is about to be closed.
+IDLE_S = 2.0
 AT_ONCE = 4
 KEPT_S = 600.0
 # A key that is not known is asked for at once, but not by everybody who makes one up.
@@ -117,10 +120,10 @@ class Providers:
 
     def __init__(self) -> None:
         self._http = httpx.AsyncClient(
-            timeout=httpx.Timeout(WHOLE_S / 2),
+            timeout=httpx.Timeout(None),  # `_ask` bounds the whole of it
             follow_redirects=False,
             trust_env=True,
-            limits=httpx.Limits(max_connections=64, keepalive_expiry=30),
+            limits=httpx.Limits(max_connections=64, keepalive_expiry=IDLE_S),
         )
         self._turns: dict[str, asyncio.Semaphore] = {}
         self._metadata: dict[str, tuple[float, Metadata]] = {}

@@ -47,12 +47,13 @@ class StateView:
 
 @router.get("/quality")
 async def quality(request: Request, viewer: Looking) -> Response:
-    """Every reader with the last quality-control test of each level. No person's data is on it."""
+    """Readers with the last quality-control test of each level. No person's data is on it."""
     state = state_of(request)
     async with tenancy.transaction(state.sessions, viewer.organisation_id) as session:
-        states = await service.overview(session)
+        states, more = await service.overview(session)
     zone = zone_of(state.settings)
-    return page(request, "quality.jinja", title="Quality control", states=[_state(one, zone) for one in states])
+    shown = [_state(one, zone) for one in states]
+    return page(request, "quality.jinja", title="Quality control", states=shown, more=more)
 
 
 def _state(one: State, zone: ZoneInfo) -> StateView:

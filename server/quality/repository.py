@@ -68,36 +68,63 @@ class LevelTest:
     recomputation: str | None
 
 
+_LEVEL = """q.reader_id, r.name AS reader, s.name AS site, q.assay, q.assay_version, q.lot, q.level, q.passed, q.number,
+           q.outcome, q.reason, q.material, q.material_lot, q.tested_at, q.received_at, q.recomputation"""
+
 # The last of each level, by the reader's own order; a level is judged by its last test only.
-_LATEST = text(
-    """
-    SELECT DISTINCT ON (q.reader_id, q.assay, q.lot, q.level)
-           q.reader_id, r.name AS reader, s.name AS site, q.assay, q.assay_version, q.lot, q.level, q.passed, q.number,
-           q.outcome, q.reason, q.material, q.material_lot, q.tested_at, q.received_at, q.recomputation
+_BEFORE = text(
+    f"""
+    SELECT DISTINCT ON (q.reader_id, q.assay, q.lot, q.level) {_LEVEL}
     FROM quality_test q
     JOIN reader r ON r.reader_id = q.reader_id
     JOIN site s ON s.id = q.site_id
     WHERE q.organisation_id = (SELECT doorstep_organisation())
-      AND (CAST(:reader_id AS bytea) IS NULL OR q.reader_id = :reader_id)
-      AND (CAST(:assay AS text) IS NULL OR q.assay = :assay)
-      AND (CAST(:before AS bigint) IS NULL OR q.number < :before)
+      AND q.reader_id = :reader_id AND q.assay = :assay AND q.number < :before
     ORDER BY q.reader_id, q.assay, q.lot, q.level, q.number DESC
-    LIMIT :limit
-    """
+    LIMIT 500
+    """  # noqa: S608 - constants only
 )
 
 
-async def latest(
-    session: AsyncSession,
-    reader_id: bytes | None = None,
-    assay: str | None = None,
-    before: int | None = None,
-    limit: int = 500,
-) -> list[LevelTest]:
-    """The last test of each level, of every reader and lot that is asked for; of records before number `before`."""
-    parameters = {"reader_id": reader_id, "assay": assay, "before": before, "limit": limit}
-    rows = await (await session.connection()).execute(_LATEST, parameters)
-    return [LevelTest(*row) for row in rows]
+async def latest_before(session: AsyncSession, reader_id: bytes, assay: str, before: int) -> list[LevelTest]:
+    """The last test of each level of that assay on that reader, of records before number `before`; at most 500."""
+    parameters = {"reader_id": reader_id, "assay": assay, "before": before}
+    return [LevelTest(*row) for row in await (await session.connection()).execute(_BEFORE, parameters)]
+
+
+# Whole groups of reader, assay and lot, so that no level of one is missing. What needs somebody is never cut off by
+# what does not.
+_OVERVIEW = text(
+    f"""
+    WITH last AS (
+        SELECT DISTINCT ON (q.reader_id, q.assay, q.lot, q.level) {_LEVEL}
+        FROM quality_test q
+        JOIN reader r ON r.reader_id = q.reader_id
+        JOIN site s ON s.id = q.site_id
+        WHERE q.organisation_id = (SELECT doorstep_organisation())
+        ORDER BY q.reader_id, q.assay, q.lot, q.level, q.number DESC
+    ), grouped AS (
+        SELECT reader_id, assay, lot, reader, bool_or(NOT passed) AS failed,
+               bool_or(passed AND coalesce(recomputation IN ('differs', 'failed'), false)) AS doubted
+        FROM last GROUP BY reader_id, assay, lot, reader
+    ), chosen AS (
+        SELECT *, row_number() OVER (
+            ORDER BY failed DESC, doubted DESC, reader, reader_id, assay, lot NULLS FIRST
+        ) AS place, count(*) OVER () AS groups
+        FROM grouped
+    )
+    SELECT c.groups, l.* FROM chosen c JOIN last l ON l.reader_id = c.reader_id AND l.assay = c.assay
+        AND l.lot IS NOT DISTINCT FROM c.lot
+    WHERE c.place <= :most ORDER BY c.place, l.level
+    """  # noqa: S608 - constants only
+)
+
+
+async def overview(session: AsyncSession, most: int) -> tuple[int, list[LevelTest]]:
+    """How many groups of reader, assay and lot there are, and the last test of each level of at most `most` of them:
+    those with a failure first, then those in doubt, then by name."""
+    rows = list(await (await session.connection()).execute(_OVERVIEW, {"most": most}))
+    return (rows[0][0] if rows else 0), [LevelTest(*row[1:]) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

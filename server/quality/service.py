@@ -66,7 +66,7 @@ async def beside(session: AsyncSession, result: Result) -> Beside:
     Records of a reader are numbered in the order of its tests, so what was so at the test is what the records before
     it say: no clock is asked.
     """
-    found = await repository.latest(session, result.reader_id, result.assay, result.number)
+    found = await repository.latest_before(session, result.reader_id, result.assay, result.number)
     newest: dict[str, LevelTest] = {}
     for one in found:
         if one.level not in newest or one.number > newest[one.level].number:
@@ -78,9 +78,15 @@ async def beside(session: AsyncSession, result: Result) -> Beside:
     )
 
 
-async def overview(session: AsyncSession) -> list[State]:
-    """How every reader stands now with each assay and lot: failures first, then what is in doubt."""
-    return sorted(_grouped(await repository.latest(session)), key=_order)
+OVERVIEW_MAX = 200
+
+
+async def overview(session: AsyncSession) -> tuple[list[State], int]:
+    """How readers stand now with each assay and lot: failures first, then what is in doubt; and how many more there are
+    than the 200 that are shown."""
+    groups, levels = await repository.overview(session, OVERVIEW_MAX)
+    states = _grouped(levels)
+    return states, groups - len(states)
 
 
 async def standings(session: AsyncSession, after: Place | None, most: int) -> list[State]:
@@ -94,11 +100,3 @@ def _grouped(tests: Iterable[LevelTest]) -> list[State]:
     for one in tests:
         groups.setdefault((one.reader_id, one.assay, one.lot), []).append(one)
     return [state(levels) for levels in groups.values()]
-
-
-_URGENCY = (Standing.FAILED, Standing.IN_DOUBT, Standing.PASSED)
-
-
-def _order(one: State) -> tuple[int, str, str, str]:
-    first = one.levels[0]
-    return _URGENCY.index(one.standing), first.reader, first.assay, first.lot or ""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, TextClause, cast, func, select, text
+from sqlalchemy import Text, TextClause, cast, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession as PlainSession
 from sqlmodel import col
@@ -226,16 +226,27 @@ async def under_way(session: AsyncSession) -> list[UUID]:
     return list((await PlainSession.execute(session, statement)).scalars())
 
 
-async def listed(session: AsyncSession, erasure_id: UUID | None = None) -> list[tuple[Erasure, str]]:
-    """Erasures, the newest first, each with who had it done; one of them where an id is given."""
+async def listed(
+    session: AsyncSession,
+    erasure_id: UUID | None = None,
+    *,
+    before: tuple[datetime, UUID] | None = None,
+    most: int = LISTED,
+) -> list[tuple[Erasure, str]]:
+    """Erasures, the newest first, each with who had it done; one of them where an id is given.
+
+    `before` is where the page before ended: its last erasure's beginning and id.
+    """
     statement = (
         select(Erasure, func.coalesce(col(Account.name), col(Erasure.actor)))
         .outerjoin(Account, cast(col(Account.id), Text) == col(Erasure.actor))
-        .order_by(col(Erasure.made_at).desc())
-        .limit(LISTED)
+        .order_by(col(Erasure.made_at).desc(), col(Erasure.id).desc())
+        .limit(most)
     )
     if erasure_id is not None:
         statement = statement.where(col(Erasure.id) == erasure_id)
+    if before is not None:
+        statement = statement.where(tuple_(col(Erasure.made_at), col(Erasure.id)) < before)
     return [(row[0], row[1]) for row in (await PlainSession.execute(session, statement)).all()]
 
 

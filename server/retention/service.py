@@ -122,10 +122,23 @@ def months_before(at: datetime, months: int) -> datetime:
 
 async def begin_run(session: AsyncSession, actor: Actor, organisation_id: UUID) -> Erasure:
     """Begin to erase what the rules say, as of now; `go_on` does it. Raises `NotErased` where there is no rule."""
-    cutoffs = {str(one.kind): one.before for one in await dry_run(session, actor, organisation_id) if one.before}
+    cutoffs = {one.kind: one.before for one in await dry_run(session, actor, organisation_id) if one.before}
     if not cutoffs:
-        raise NotErased("No rule says that anything is to be erased. Set how long what is kept first.")
-    return await _begin(session, actor, organisation_id, Because.RULE, cutoffs=cutoffs)
+        raise no_rule()
+    return await begin_until(session, actor, organisation_id, cutoffs)
+
+
+async def begin_until(
+    session: AsyncSession, actor: Actor, organisation_id: UUID, cutoffs: dict[Kind, datetime]
+) -> Erasure:
+    """Begin to erase each kind from before its moment; `go_on` does it."""
+    said = {str(kind): before for kind, before in cutoffs.items()}
+    return await _begin(session, actor, organisation_id, Because.RULE, cutoffs=said)
+
+
+def no_rule() -> NotErased:
+    """There is nothing that a run could go by."""
+    return NotErased("No rule says that anything is to be erased. Set how long what is kept first.")
 
 
 async def of_person(session: AsyncSession, viewer: Viewer, patient_id: UUID) -> tuple[Patient, OfPerson]:

@@ -80,11 +80,9 @@ async def acknowledge(
 async def result(request: Request, result_id: UUID, viewer: access.ReadingResults) -> ResultShape:
     """One result with its trace, its custody, its follow-up and whose it is."""
     state = state_of(request)
-    read = await service.result(state.sessions, state.keyring, viewer, result_id)
-    standing = await service.standing(state.sessions, viewer, result_id)
     # A token may be narrowed to results: it reads no person then.
     reads_people = may(viewer, May.READ_PATIENTS)
-    whose = await service.person(state.sessions, viewer, read.found.result.specimen) if reads_people else None
+    read, standing, whose = await service.result(state.sessions, state.keyring, viewer, result_id, person=reads_people)
     return schemas.result(
         read,
         follow_ups.history(standing) if standing else None,

@@ -94,11 +94,9 @@ async def acknowledge(request: Request, viewer: Acknowledging) -> Response:
 async def result(request: Request, result_id: str, viewer: Reading) -> Response:
     """One result with everything that says how far it can be trusted."""
     state = state_of(request)
-    read = await service.result(state.sessions, state.keyring, viewer, _uuid(result_id))
+    read, standing, whose = await service.result(state.sessions, state.keyring, viewer, _uuid(result_id), person=True)
     zone = zone_of(state.settings)
     view = result_view.view(read, zone)
-    standing = await service.standing(state.sessions, viewer, read.found.result.id)
-    whose = await service.person(state.sessions, viewer, read.found.result.specimen)
     return page(
         request,
         "result.jinja",

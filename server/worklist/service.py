@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from server.accounts.service import Viewer
 from server.assays import service as assays
 from server.audit import service as audit
@@ -150,45 +152,56 @@ class Read:
     trace: StripTrace | CurveTrace | None = None
 
 
-async def result(sessions: Sessions, keyring: Keyring, viewer: Viewer, result_id: UUID) -> Read:
-    """A result with what is known of its assay and shown of its trace; raises `NotFound`."""
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What the database holds of a result; where its record has no trace, `why_not` says why."""
+
+    found: Found
+    assay: assays.Assay | None
+    beside: Beside
+    recalls: list[Recall]
+    history: History
+    trace: StripTrace | CurveTrace | None
+    why_not: str
+
+
+async def _kept(session: AsyncSession, keyring: Keyring, viewer: Viewer, result_id: UUID) -> _Kept:
     trace, why_not = None, _NO_TRACE
-    async with tenancy.transaction(sessions, viewer.organisation_id) as session:
-        try:
-            opened = await results.read_patient_data(
-                session, keyring, _actor(viewer), viewer.organisation_id, viewer.purpose, result_id
-            )
-            trace = opened.trace
-        except NotFound:
-            if (erased := await retention.erasure_of_result(session, result_id)) is not None:
-                sentence = f"Its certificate says why: /retention/{erased[0]}"
-                raise Erased(sentence, extra={"erasure": str(erased[0])}) from None
-            raise NotFound("There is no such result in your organisation. Look for it in the worklist.") from None
-        except (Unsealable, KeyUnreadable):
-            # The result as it was taken stands in its own table; that its record no longer opens must be seen.
-            why_not = _NOT_OPENED
-        found = await repository.find(session, result_id)
-        if found is None:
-            raise NotFound("There is no such result in your organisation. Look for it in the worklist.")
-        assay = await assays.definition(session, found.result.assay, found.result.assay_version)
-        beside = await quality.beside(session, found.result)
-        recalled = await recalls.of_result(session, result_id)
-        history = History([], True)
-        if found.corrected:
-            history = await corrections.history(session, result_id, found.record.chain_hash)
-    if trace is None:
-        return Read(found, assay, beside, None, why_not, recalled, history)
     try:
-        shown = traces.shown(trace, assay, found.result.lot)
-    except (ValueError, IndexError, ArithmeticError):
-        return Read(found, assay, beside, None, _DAMAGED, recalled, history, trace)
-    return Read(found, assay, beside, shown, "" if shown else _NOT_UNDERSTOOD, recalled, history, trace)
+        opened = await results.read_patient_data(
+            session, keyring, _actor(viewer), viewer.organisation_id, viewer.purpose, result_id
+        )
+        trace = opened.trace
+    except NotFound:
+        if (erased := await retention.erasure_of_result(session, result_id)) is not None:
+            sentence = f"Its certificate says why: /retention/{erased[0]}"
+            raise Erased(sentence, extra={"erasure": str(erased[0])}) from None
+        raise NotFound("There is no such result in your organisation. Look for it in the worklist.") from None
+    except (Unsealable, KeyUnreadable):
+        # The result as it was taken stands in its own table; that its record no longer opens must be seen.
+        why_not = _NOT_OPENED
+    found = await repository.find(session, result_id)
+    if found is None:
+        raise NotFound("There is no such result in your organisation. Look for it in the worklist.")
+    assay = await assays.definition(session, found.result.assay, found.result.assay_version)
+    beside = await quality.beside(session, found.result)
+    recalled = await recalls.of_result(session, result_id)
+    history = History([], True)
+    if found.corrected:
+        history = await corrections.history(session, result_id, found.record.chain_hash)
+    return _Kept(found, assay, beside, recalled, history, trace, why_not)
 
 
-async def standing(sessions: Sessions, viewer: Viewer, result_id: UUID) -> Standing | None:
-    """Where the follow-up of a result stands; `result` has written that it is read."""
-    async with tenancy.transaction(sessions, viewer.organisation_id) as session:
-        return await following.read(session, result_id)
+def _drawn(kept: _Kept) -> Read:
+    shown, why_not = None, kept.why_not
+    if kept.trace is not None:
+        try:
+            shown = traces.shown(kept.trace, kept.assay, kept.found.result.lot)
+        except (ValueError, IndexError, ArithmeticError):
+            why_not = _DAMAGED
+        else:
+            why_not = "" if shown else _NOT_UNDERSTOOD
+    return Read(kept.found, kept.assay, kept.beside, shown, why_not, kept.recalls, kept.history, kept.trace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,16 +213,29 @@ class Whose:
     corrected: dict[UUID, Correction]
 
 
-async def person(sessions: Sessions, viewer: Viewer, specimen: str) -> Whose | None:
-    """Whose a specimen is, once the audit log says who looks; None when it is nobody's."""
+async def result(
+    sessions: Sessions, keyring: Keyring, viewer: Viewer, result_id: UUID, *, person: bool
+) -> tuple[Read, Standing | None, Whose | None]:
+    """A result, where its follow-up stands and, where `person` says so, whose it is; raises `NotFound`.
+
+    One transaction reads it all; the trace is drawn when that is over.
+    """
     async with tenancy.transaction(sessions, viewer.organisation_id) as session:
-        found = await people_repository.person_of(session, specimen)
-        if found is None:
-            return None
-        patient = await people.read(session, viewer, found.id)
-        results_ = await people_repository.results_of(session, patient.id, EARLIER)
-        corrected = await corrections_repository.current(session, [one.id for one, _ in results_])
-        return Whose(patient, results_, corrected)
+        kept = await _kept(session, keyring, viewer, result_id)
+        standing = await following.read(session, result_id)
+        whose = await _whose(session, viewer, kept.found.result.specimen) if person else None
+    return _drawn(kept), standing, whose
+
+
+async def _whose(session: AsyncSession, viewer: Viewer, specimen: str) -> Whose | None:
+    """Whose a specimen is, once the audit log says who looks; None when it is nobody's."""
+    found = await people_repository.person_of(session, specimen)
+    if found is None:
+        return None
+    patient = await people.read(session, viewer, found.id)
+    results_ = await people_repository.results_of(session, patient.id, EARLIER)
+    corrected = await corrections_repository.current(session, [one.id for one, _ in results_])
+    return Whose(patient, results_, corrected)
 
 
 def _actor(viewer: Viewer) -> audit.Actor:

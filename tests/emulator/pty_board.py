@@ -2,6 +2,9 @@
 
 `machine.reset()` ends the process and another begins on the same port and the same flash, which is what a person sees
 of a board that is reset. There is no radio and no instrument, so what is written is not started.
+
+Given a `RomChip`, the same port is esptool's too. It resets a chip into its ROM by the lines RTS and DTR, which a
+pseudo-terminal does not have: here the first bytes of esptool's greeting do.
 """
 
 import os
@@ -13,6 +16,8 @@ import sys
 import threading
 import tty
 from pathlib import Path
+
+from rom_chip import SYNC, RomChip
 
 _BLOCKS = 1024
 _START = """
@@ -60,9 +65,13 @@ sys.path[:] = ["", ".frozen", "/lib"]
 
 class PtyBoard:
     """`with PtyBoard(folder) as board:` gives `board.port`. `resets` and `sent` (bytes to it) count; at `cut_at` bytes
-    it is unplugged."""
+    it is unplugged. `blank`: there is no MicroPython on its `chip`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, chip: RomChip | None = None, blank: bool = False) -> None:
+        self.chip = chip
+        self._downloading = threading.Event()
+        if blank:
+            self._downloading.set()
         self._cells = folder / "flash.bin"
         self._script = folder / "start.py"
         self.resets = -1
@@ -99,6 +108,9 @@ class PtyBoard:
         command = shutil.which("micropython", path=str(Path(sys.executable).parent))
         assert command is not None
         while not self._over.is_set():
+            if self._downloading.is_set():
+                self._over.wait(0.05)
+                continue
             self.resets += 1
             ends = self._inside[1]
             self._process = subprocess.Popen(
@@ -119,7 +131,15 @@ class PtyBoard:
                 self.sent += len(data)
                 if self.cut_at is not None and self.sent >= self.cut_at:
                     self._over.set()
-                    assert self._process is not None
-                    self._process.kill()
+                    if self._process is not None:
+                        self._process.kill()
                     return
-                os.write(inside, data)
+                if self.chip is not None and SYNC in data:
+                    self._downloading.set()
+                    if self._process is not None:
+                        self._process.kill()
+                    self.chip.restart()
+                if self.chip is not None and self._downloading.is_set():
+                    os.write(outside, self.chip.answer(data))
+                else:
+                    os.write(inside, data)

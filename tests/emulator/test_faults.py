@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from emulator.air import LinkModel
-from emulator.faults import campaign, channel, command, goodput, journal, link
+from emulator.faults import campaign, channel, command, goodput, journal, link, update
 from emulator.faults.campaign import BrokenPromise, Part, Row, Say, Tally, Trial
 from hub.store import Store
 
@@ -123,6 +123,23 @@ async def test_the_journal_keeps_its_promises_under(name: str, capsys: pytest.Ca
         print(f"\n{row.tally.note}")
     assert row.passed, [failure.sentence for failure in row.failures]
     assert row.tally.faults > 1000
+
+
+@pytest.mark.parametrize("name", ["power-cut", "rot"])
+async def test_an_update_leaves_one_whole_application_under(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (one,) = [one for one in update.PARTS if one.name == name]
+    row = await campaign.run_part("update", one, range(1, 1 + one.few), lambda line: None)
+    with capsys.disabled():
+        print(f"\n{row.tally.note}")
+    assert row.passed, [failure.sentence for failure in row.failures]
+    assert row.tally.faults > 200
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+async def test_a_bad_release_goes_back_by_itself(seed: int) -> None:
+    (one,) = [one for one in update.PARTS if one.name == "bad-release"]
+    row = await campaign.run_part("update", one, [seed], lambda line: None)
+    assert row.passed, [failure.sentence for failure in row.failures]
 
 
 async def test_a_full_journal_starts_quickly_and_refuses_in_words(capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,7 @@ def provision(port, said, *more):
 
 def keep(port, kind):
     with Board(port) as board:
-        board._run(_RECORD.format(kind=kind))
+        board.run(_RECORD.format(kind=kind))
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_beside_the_server_the_reader_is_enrolled_in_the_same_go(board, tmp_path
 
 def test_a_reader_that_cannot_be_looked_into_is_left_alone(board):
     with Board(board.port) as there:
-        there._run("import os\nos.remove('/reader/journal.mpy')")
+        there.run("import os\nos.remove('/reader/journal.mpy')")
     done = provision(board.port, OTHER, "--replace")
     assert done.returncode == 1
     assert "nothing was changed" in done.stderr

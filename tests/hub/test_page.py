@@ -185,6 +185,21 @@ def test_what_was_never_says_never_and_what_is_unknown_says_so():
 
 
 @pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (0, "Not known"),
+        (wire.FLAG_FAULT, "Not known"),
+        (wire.FLAG_CONTROL_CLEAR | wire.FLAG_LOW_BATTERY, "In order"),
+        (wire.FLAG_CONTROL_DUE, "Failed or due: run the controls"),
+        (wire.FLAG_CONTROL_DUE | wire.FLAG_CONTROL_CLEAR, "Failed or due: run the controls"),
+    ],
+)
+def test_a_card_says_how_quality_control_stands(flags, said):
+    card = view(state(reader(flags=flags)), {}, frozenset(), NOW).cards[0]
+    assert {fact.name: fact.value for fact in card.facts}["Quality control"] == said
+
+
+@pytest.mark.parametrize(
     ("before", "said"),
     [
         (timedelta(seconds=3), "Just now"),

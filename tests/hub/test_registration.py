@@ -29,11 +29,13 @@ from hub.courier import BATCH_REGISTRATIONS, Courier
 from hub.enrol import enrol
 from hub.errors import Malformed
 from hub.events import Events
+from hub.exchange import Registered
 from hub.registration import FIELDS, NoRegistrationKey, check, seal
-from hub.registration_queue import REGISTRATIONS_MAX, QueueFull
+from hub.registration_queue import REGISTRATIONS_MAX, Queued, QueueFull
 from hub.sealed import read_record
 from hub.store import Store
 from hub.writer import Writer
+from reader import wire
 
 VECTORS = json.loads((Path(__file__).resolve().parents[1] / "vectors" / "registrations.json").read_text())
 TODAY = date(2026, 8, 6)
@@ -189,7 +191,7 @@ async def test_nobody_is_registered_before_a_server_that_takes_them_was_heard(hu
     assert rows(hub) == []
 
 
-async def test_a_registration_is_kept_until_the_server_holds_it_and_then_only_counted(hub, server):
+async def test_a_registration_waits_until_the_server_holds_it_and_is_then_kept_as_long_as_a_record(hub, server):
     await drain(hub)
     assert await register(hub, given="") == [] == await register(hub)
     assert rows(hub) == [(0, None), (0, None)]
@@ -197,10 +199,17 @@ async def test_a_registration_is_kept_until_the_server_holds_it_and_then_only_co
     assert (found["registrations"]["waiting"], found["registrations"]["delivered_at"]) == (2, None)
     assert found["sentence"] == "Doorstep is not running; 2 registrations wait here. Run: doorstep hub."
     await drain(hub)
-    assert rows(hub) == []
+    assert rows(hub) == [(3, None), (3, None)]
     found = status.read(hub.folder)["registrations"]
-    assert (found["waiting"], found["delivered"]) == (0, 2)
+    assert (found["waiting"], found["delivered"], found["aside"]) == (0, 2, 0)
     assert found["delivered_at"] is not None
+    day_ms = 24 * 3600 * 1000
+    answered_ms = max(at for (at,) in rows(hub, "SELECT answered_ms FROM registrations"))
+    await hub.writer(Store.prune, answered_ms + 30 * day_ms)
+    assert len(rows(hub)) >= 1
+    await hub.writer(Store.prune, answered_ms + 30 * day_ms + 1)
+    assert rows(hub) == []
+    assert status.read(hub.folder)["registrations"]["delivered"] == 2
     names = sorted(opened(one, server.registrar)[5] for one in server.registered.values())
     assert names == ["", "Zoë"]
 
@@ -223,7 +232,7 @@ async def test_an_answer_that_was_lost_leaves_it_queued_and_the_next_says_duplic
     assert rows(hub) == [(0, None)]
     assert len(server.registered) == 1
     await drain(hub)
-    assert rows(hub) == []
+    assert rows(hub) == [(3, None)]
     assert [event["duplicate"] for event in hub.told if event["event"] == "registered"] == [1]
 
 
@@ -239,7 +248,36 @@ async def test_what_the_server_sets_aside_is_told_and_kept_and_offered_again_on_
     server.registration_answer, server.epoch = lambda sealed: None, b"epoch--2"
     await drain(hub)
     await drain(hub)
-    assert rows(hub) == []
+    assert rows(hub) == [(3, None)]
+
+
+async def test_a_server_that_went_back_to_a_backup_gets_anew_what_it_had_held(hub, server):
+    await drain(hub)
+    await register(hub)
+    await drain(hub)
+    kept = dict(server.registered)
+    server.registered.clear()
+    server.epoch = b"epoch--2"
+    await drain(hub)
+    await drain(hub)
+    assert len(kept) == 1
+    assert server.registered == kept
+    found = status.read(hub.folder)["registrations"]
+    assert (found["waiting"], found["delivered"]) == (0, 1)
+
+
+def test_those_that_wait_are_not_crowded_out_by_those_that_are_held(tmp_path, monkeypatch):
+    monkeypatch.setattr("hub.registration_queue.REGISTRATIONS_MAX", 3)
+    monkeypatch.setattr("hub.registration_queue._HELD_MAX", 2)
+    store = Store(tmp_path)
+    for number in range(9):
+        store.keep_registration(number.to_bytes(16, "big"), b"sealed", 1)
+        with store._db:
+            store._take_registration_answers(
+                [Queued(number + 1, b"", b"")], [Registered(wire.HELD, None)], bytes(32), number
+            )
+    assert store._db.execute("SELECT id FROM registrations").fetchall() == [(8,), (9,)]
+    store.close()
 
 
 async def test_one_that_the_server_refuses_as_a_request_holds_up_nothing_else(hub, server):
@@ -251,7 +289,7 @@ async def test_one_that_the_server_refuses_as_a_request_holds_up_nothing_else(hu
     poisoned = rows(hub, "SELECT sealed FROM registrations ORDER BY id")[2][0]
     server.refuse_record = lambda sealed: sealed == poisoned
     await drain(hub)
-    assert rows(hub) == [(2, "bad-item")]
+    assert rows(hub) == [(3, None), (3, None), (2, "bad-item"), (3, None), (3, None)]
     assert len(server.registered) == 4
     assert len(server.held[b"reader-8"]) == 3
     assert "registration-refused" in [event.get("code") for event in hub.told]
@@ -269,7 +307,7 @@ async def test_a_server_that_went_back_to_an_earlier_version_still_takes_records
     server.registrar = X25519PrivateKey.generate()
     await drain(hub)
     await drain(hub)
-    assert rows(hub) == []
+    assert {state for state, _ in rows(hub)} == {3}
 
 
 async def test_a_batch_and_the_queue_are_bounded(hub, server):
@@ -285,11 +323,11 @@ async def test_a_batch_and_the_queue_are_bounded(hub, server):
     server.registration_answer = lambda sealed: offered.append(server.count("/hub/v1/exchange")) or (1, None)
     await drain(hub)
     assert max(offered.count(one) for one in set(offered)) == BATCH_REGISTRATIONS
-    assert rows(hub) == []
+    assert {state for state, _ in rows(hub)} == {3}
     with sqlite3.connect(hub.folder / "hub.sqlite3") as db:
         db.executemany(
             "INSERT INTO registrations (registration_id, sealed, hash, made_ms) VALUES (?, ?, ?, 1)",
-            [(number.to_bytes(16, "big"), b"s", b"h") for number in range(REGISTRATIONS_MAX)],
+            [(number.to_bytes(16, "little"), b"s", b"h") for number in range(1000, 1000 + REGISTRATIONS_MAX)],
         )
     with pytest.raises(QueueFull):
         await register(hub)

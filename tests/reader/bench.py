@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cwt import COSE, COSEKey
 
+from reader import renewal
 from reader.custody import Recorder, genesis
 from reader.identity import Identity
 from reader.journal import Journal
@@ -61,6 +62,12 @@ class Device:
         self.changes = 0
         self.packs: list[bytes] = []
         self.nonces = 0
+        self.root = ""
+        self.journal: Any = None
+        self.session: Any = None
+        self.flagged = 0
+        self.progress: int | None = None
+        self.renewing = False
 
     def uptime_ms(self) -> int:
         return self.now_ms
@@ -78,7 +85,7 @@ class Device:
         return 87
 
     def flags(self) -> int:
-        return 0
+        return self.flagged
 
     def random(self, count: int) -> bytes:
         self.nonces += 1
@@ -87,8 +94,12 @@ class Device:
     def identify(self) -> None:
         self.beeps += 1
 
-    def event(self, code: int, detail: str | None, numbers: list[int]) -> None:
+    def event(self, code: int, detail: str | None, numbers: list[int]) -> int:
         self.events.append((code, detail, numbers))
+        return len(self.events)
+
+    def renew(self, step: str, message: Any) -> Any:
+        return renewal.do(self, step, message)
 
     def settings_changed(self) -> None:
         self.changes += 1
@@ -210,6 +221,7 @@ class Bench:
         self.journal = Journal(str(self.folder / "journal"), genesis(READER), 4000)
         self.recorder = Recorder(self.identity, self.journal, self.device.random)
         self.session = Session(self.identity, self.journal, self.device)
+        self.device.root, self.device.journal, self.device.session = str(self.folder), self.journal, self.session
 
     def record(self, count: int = 1, size: int = 300) -> None:
         for _ in range(count):

@@ -7,7 +7,8 @@ import pytest
 
 from emulator.physics import Line, Strip
 from reader import outcome, wire
-from tests.reader.stubs.hands import PATIENCE_S, SARS2_STRIP, SPECIMEN, Hands, cassette, reader_at_hand
+from tests.reader.stubs.hands import KEY, PATIENCE_S, READER_ID, SARS2_STRIP, SPECIMEN, Hands, cassette, reader_at_hand
+from tests.reader.stubs.small_hub import connected
 
 CONTROL = Line(11.0, 0.40)
 SHOWS = {"negative": Strip(lines=[CONTROL], seed=2), "positive": Strip(lines=[CONTROL, Line(6.0, 0.15)], seed=1)}
@@ -75,12 +76,23 @@ async def controls(hands: Hands) -> list[tuple[str, int]]:
     return [(body[wire.RES_QC][1], body[wire.RES_QC][2]) for body in bodies]
 
 
+async def told(hands: Hands) -> int:
+    """What a hub is told of quality control, once the reader has had time to look."""
+    since = hands.reader.uptime_s
+    await hands.reader.wait_for(lambda: hands.reader.uptime_s >= since + 11, PATIENCE_S, "two rounds of its supervisor")
+    async with connected(hands.bench, READER_ID, KEY) as hub:
+        flags = (await hub.admit())[wire.STATE_FLAGS]
+    return flags & (wire.FLAG_CONTROL_CLEAR | wire.FLAG_CONTROL_DUE)
+
+
 async def test_a_failed_control_locks_its_assay_until_every_level_passes() -> None:
     async with reader_at_hand() as hands:
+        assert await told(hands) == wire.FLAG_CONTROL_CLEAR, "nothing that it was used for wants a control"
         assert "NEXT" in await persons_cassette(hands, "P1")
         screen = await run(hands, "positive", "negative", "C1")
         assert "FAILED" in screen
         assert "Run all" in screen
+        assert await told(hands) == wire.FLAG_CONTROL_DUE
         screen = await persons_cassette(hands, "P1")
         assert "Control failed." in screen
         assert "Run controls." in screen
@@ -91,6 +103,7 @@ async def test_a_failed_control_locks_its_assay_until_every_level_passes() -> No
         screen = await run(hands, "negative", "negative", "C3")
         assert "PASSED" in screen
         assert "Tests may" in screen
+        assert await told(hands) == wire.FLAG_CONTROL_CLEAR
         assert "NEXT" in await persons_cassette(hands, "P1")
         assert await controls(hands) == [
             ("positive", wire.QC_FAILED),

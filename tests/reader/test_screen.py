@@ -14,8 +14,9 @@ from tests.reader.stubs.hands import reader_at_hand
 OUTCOMES = ("positive", "negative", "indeterminate", "invalid", "error", "passed", "failed")
 TITLES = (
     "doorstep", "ready", "scan", "insert", "tubes", "incubating", "heating", "running", "reading", "saving", "refused",
-    "cancel?", "check", "fault", "identify",
+    "cancel?", "check", "fault", "identify", "updating",
 )  # fmt: skip
+LINES = ("update at",)
 FIELDS = ("specimen", "cassette", "operator")
 BUTTONS = ("START", "NEXT", "BACK", "CANCEL", "YES", "NO", "OK", "MORE")
 ROW = re.compile(r"([^=\s#][^=]*)=(.+)")
@@ -44,6 +45,8 @@ def columns(key: str) -> tuple[int, int]:
         return {"ready": 9, "heating": 7, "running": 7}.get(key, 14), 1
     if key in FIELDS:
         return 14, 1
+    if key in LINES:
+        return texts.COLUMNS, 1
     return (7, 1) if key in BUTTONS else (texts.COLUMNS, 3)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 # In the order in which they run; a module is loaded only when its class is asked for.
 CLASSES = {
     "journal": "power cuts and rot under the reader's journal",
+    "update": "power cuts, rot and bad releases under the reader's update",
     "link": "loss, death and slowness of the radio under the transfer",
     "hub": "kills, disks, clocks, adapters and networks that lie, under the laptop",
     "server": "kills of the server and of PostgreSQL, crowds, and a restore from a backup",

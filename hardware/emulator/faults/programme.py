@@ -12,7 +12,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from .carrier import Carrier
 _START_S = 90.0
 _SETTLE_S = 120.0
 _HERE = ("--organisation", ORGANISATION)
+# Settings of a hub that does not let a trial wait.
+_IMPATIENT = {"DOORSTEP_HUB_POLL": "0.3", "DOORSTEP_HUB_WATCHDOG": "3", "DOORSTEP_HUB_REVISIT": "1"}
 
 
 class Relay:
@@ -137,20 +139,23 @@ class Laptop:
     _program: Program | None = None
     _heard: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def _place(self, air: Air) -> Place:
+    def _place(self, air: Air, patience: Mapping[str, str] = _IMPATIENT) -> Place:
         environment = self.programme.place.environment | {
             "DOORSTEP_HUB_DATA": str(self.folder),
             "DOORSTEP_HUB_RADIO": f"modelled:{air.port}",
-            "DOORSTEP_HUB_POLL": "0.3",
-            "DOORSTEP_HUB_WATCHDOG": "3",
-            "DOORSTEP_HUB_REVISIT": "1",
             "PYTHONPATH": str(self.programme.plugin),
+            **patience,
         }
         return Place(self.programme.place.folder, self.programme.place.port, environment)
 
-    async def start(self, air: Air) -> None:
-        """Start the real `doorstep hub run`."""
-        program = Program(self.name, self._place(air), "hub", "run", "--json-events", told=self._tell)
+    @property
+    def pid(self) -> int | None:
+        """Of its process, None before the start."""
+        return None if self._program is None else self._program.pid
+
+    async def start(self, air: Air, patience: Mapping[str, str] = _IMPATIENT) -> None:
+        """Start the real `doorstep hub run`; `patience` are settings of how long it waits."""
+        program = Program(self.name, self._place(air, patience), "hub", "run", "--json-events", told=self._tell)
         self._program = program
         await program.start()
 

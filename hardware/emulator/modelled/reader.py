@@ -180,6 +180,8 @@ class Connection:
             self._pump()
         elif op == wire.OP_CLOCK:
             self._clock(*request[1:])
+        elif op == wire.OP_IMAGE:
+            self._reply([wire.OP_WANTED, wire.ERR_IMAGE, 0, 0])  # it awaits none
         else:
             self._reply(self._error(wire.ERR_UNKNOWN_OP, op))
 

@@ -1,26 +1,27 @@
-"""`doorstep reader provision`: set a reader up over USB, enrol it, and print its label."""
+"""`doorstep reader`: boards over USB. `provision` sets a reader up, enrols it and prints its label."""
 
 import json
 import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from emulator.provision.check import check
+from emulator.provision.deploy import deploy, repl
+from emulator.provision.flash import flash
+from emulator.provision.stop import FAILED, USAGE, stop
 
 if TYPE_CHECKING:
     from emulator.provision.board import Board
 
-FAILED, USAGE = 1, 2
 NAME_MAX = 64  # bytes, as `label` in docs/protocol.cddl
 
 app = typer.Typer(help="Set up a reader over USB.", no_args_is_help=True, add_completion=False)
-
-
-@app.callback()
-def _reader() -> None:  # pyright: ignore[reportUnusedFunction]  so that the one command keeps its name
-    pass
+for _command in (flash, deploy, check, repl):
+    app.command()(_command)
 
 
 @app.command()
@@ -42,7 +43,7 @@ def provision(
     """
     asked = [bool(organisation), bool(site), bool(name)]
     if bool(identity) == any(asked) or (any(asked) and not all(asked)):
-        _stop("Give --identity FILE, or --organisation, --site and --name to enrol the reader here.", USAGE)
+        stop("Give --identity FILE, or --organisation, --site and --name to enrol the reader here.", USAGE)
     given = _given(identity) if identity else None
     from emulator.image import ImageError
     from emulator.provision.board import Board, BoardError
@@ -51,7 +52,7 @@ def provision(
     try:
         image = files()
     except (ImageError, NoFirmware) as error:
-        _stop(str(error), FAILED)
+        stop(str(error), FAILED)
     enrolled = ""
     try:
         with Board(port) as board:
@@ -64,37 +65,24 @@ def provision(
     except BoardError as error:
         revoke = f"doorstep server revoke-reader --organisation {shlex.quote(organisation)} {enrolled}"
         again = f" That makes another identity, so revoke this one: {revoke}" if enrolled else ""
-        _stop(f"{error}{again}", FAILED)
+        stop(f"{error}{again}", FAILED)
     _tell(given[0], given[3], label)
 
 
 def _may_be_written(board: "Board", replace: bool) -> None:
     """Ends the command where the board holds what must not be lost, or cannot run this release."""
-    from emulator.provision.board import MPY, BoardError
+    from emulator.provision.guard import may_be_emptied, runs_this_release
 
     found = board.look()
-    if found.mpy != MPY:
-        said = ".".join(map(str, found.version))
-        raise BoardError(f"MicroPython {said} on this board does not run this release. Write a newer one to it first.")
-    if not found.reader or found.half_done:
-        return
-    reader = board.reader()
-    if reader.owed:
-        raise BoardError(
-            f"This board is reader {reader.reader_id.hex()} and holds {reader.owed} results that no receipt covers. "
-            "Let a hub collect it first; nothing was changed."
-        )
-    if not replace:
-        raise BoardError(
-            f"This board is reader {reader.reader_id.hex()} ({reader.name}) already. To make it another, add --replace."
-        )
+    runs_this_release(found)
+    may_be_emptied(board, found, replace)
 
 
 def _given(file: str) -> tuple[bytes, bytes, int, str]:
     try:
         return _read(sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8"))
     except OSError as error:
-        _stop(f"{file} cannot be read: {error.strerror}.", USAGE)
+        stop(f"{file} cannot be read: {error.strerror}.", USAGE)
 
 
 def _read(text: str) -> tuple[bytes, bytes, int, str]:
@@ -107,7 +95,7 @@ def _read(text: str) -> tuple[bytes, bytes, int, str]:
     except (ValueError, KeyError, TypeError):
         whole, reader_id, key, generation, name = False, b"", b"", 0, None
     if not whole or not isinstance(name, str) or not 0 < len(name.encode()) <= NAME_MAX:
-        _stop("That is not what doorstep server enrol-reader --json prints.", USAGE)
+        stop("That is not what doorstep server enrol-reader --json prints.", USAGE)
     return reader_id, key, generation, name
 
 
@@ -147,10 +135,5 @@ def _tell(reader_id: bytes, name: str, label: Path | None) -> None:
         try:
             labels.save(label, reader_id, name)
         except OSError as error:
-            _stop(f"The reader is set up, but its label cannot be written to {label}: {error.strerror}.", FAILED)
+            stop(f"The reader is set up, but its label cannot be written to {label}: {error.strerror}.", FAILED)
     print("It is set up. Switch it on near a hub once, so that its clock is set.", file=sys.stderr)
-
-
-def _stop(sentence: str, status: int) -> NoReturn:
-    print(sentence, file=sys.stderr)
-    raise typer.Exit(status)

@@ -1,5 +1,6 @@
 """What is written into a board: the image of this release and, last but for what starts it, the reader's identity."""
 
+import ast
 from pathlib import Path
 
 import cbor2
@@ -25,6 +26,14 @@ def files(firmware: Path = FIRMWARE) -> dict[str, bytes]:
         for path in sorted(built.rglob("*"))
         if path.is_file()
     }
+
+
+def version(firmware: Path = FIRMWARE) -> str:
+    """The version that this firmware says it is. Raises NoFirmware."""
+    for node in ast.parse((firmware / "reader/settings.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "FIRMWARE":
+            return str(ast.literal_eval(node.value))
+    raise NoFirmware("The firmware in this installation does not say which version it is.")
 
 
 def with_identity(

@@ -16,13 +16,14 @@ from typing import Any, cast
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import httpx
+import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 import server.openid.service
 from server.audit.service import Actor
 from server.database import tenancy
-from server.openid import repository
+from server.openid import provider, repository
 from server.openid.service import Wanted
 from server.organisations.models import Organisation as OrganisationRow
 from tests.server.running import Organisation, Running
@@ -30,42 +31,62 @@ from tests.server.running import Organisation, Running
 NODE = Path(sys.executable).parent / "node"
 SCRIPT = Path(__file__).parent / "openid_provider.mjs"
 SECRET = "a client secret: with % and +"
-_NAMES = 60
+_NAMES = 200
+_PATIENCE_S = 120.0  # of a machine with other work: how long a provider is waited for is shown by those that hang
 _taken = itertools.count()
+_addresses = itertools.count(2)
+
+
+def own_address() -> str:
+    """An address of this machine that no other provider has, nor the server: another site for a browser.
+
+    A port alone may come again, and what the server remembers of one provider would be taken for the other's. A name of
+    this machine has two addresses (RFC 6761 section 6.3), and on the other one somebody else may have the port.
+    """
+    number = next(_addresses)
+    return f"127.0.{number // 250}.{number % 250 + 1}"
 
 
 @dataclass
 class RealProvider:
-    """The provider of `openid_provider.mjs`, which knows clients of the names `provider-0` and on."""
+    """The provider of `openid_provider.mjs`, and the names by which it knows clients."""
 
     issuer: str
+    names: Iterator[str]
 
     def name(self) -> str:
-        """A name that no other test has."""
-        return f"provider-{next(_taken)}"
+        """A name that no other test has, and that the provider knows a client by."""
+        found = next(self.names, None)
+        assert found, f"a provider knows no more than {_NAMES} clients: let it know more"
+        return found
 
 
 @contextmanager
 def real_provider(running: Running) -> Iterator[RealProvider]:
     """Run it for a server that answers at `running.url`."""
+    # Of its own: what other providers of this process were known by is not known to this one.
+    names = [f"provider-{next(_taken)}" for _ in range(_NAMES)]
     clients = [
         {
-            "client_id": f"provider-{index}",
+            "client_id": name,
             "client_secret": SECRET,
-            "redirect_uris": [f"{running.url}/sign-in/with/provider-{index}/return"],
+            "redirect_uris": [f"{running.url}/sign-in/with/{name}/return"],
         }
-        for index in range(_NAMES)
+        for name in names
     ]
+    host = own_address()
     process = subprocess.Popen(
-        [NODE, SCRIPT, json.dumps({"clients": clients})],
+        [NODE, SCRIPT, json.dumps({"clients": clients, "host": host})],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     assert process.stdin
     assert process.stdout
     try:
         issuer = process.stdout.readline().strip()
-        assert issuer.startswith("http://localhost:"), "the provider did not start"
-        yield RealProvider(issuer)
+        assert issuer.startswith(f"http://{host}:"), "the provider did not start"
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(provider, "WHOLE_S", _PATIENCE_S)
+            yield RealProvider(issuer, iter(names))
     finally:
         process.stdin.close()
         process.wait(20)
@@ -138,6 +159,8 @@ class Lying:
     answers: "dict[str, Callable[[BaseHTTPRequestHandler], None]]" = field(default_factory=dict)
     """Answers in the place of the honest ones, by path."""
     asked: list[str] = field(default_factory=list)
+    connections: list[int] = field(default_factory=list)
+    """The other side's port, of each request."""
 
     def id_token(self) -> str:
         at_s = int(time.time())
@@ -173,9 +196,12 @@ def lying_provider() -> Iterator[Lying]:
     lying = Lying()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             lying.asked.append(self.path)
+            lying.connections.append(self.client_address[1])
             other = lying.answers.get(self.path)
             if other:
                 other(self)
@@ -187,11 +213,12 @@ def lying_provider() -> Iterator[Lying]:
         def log_message(self, format: str, *args: object) -> None:
             """Nothing: a test's output is its own."""
 
-    serving = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    host = own_address()
+    serving = ThreadingHTTPServer((host, 0), Handler)
     serving.daemon_threads = True
     thread = threading.Thread(target=serving.serve_forever, args=(0.05,), daemon=True)
     thread.start()
-    lying.issuer = f"http://127.0.0.1:{serving.server_port}"
+    lying.issuer = f"http://{host}:{serving.server_port}"
     yield lying
     serving.shutdown()
     serving.server_close()

@@ -1,12 +1,13 @@
 // A real OpenID provider for tests: oidc-provider over plain HTTP on this machine, with a sign-in form of its own.
 //
-// node openid_provider.mjs '{"clients": [{"client_id", "client_secret", "redirect_uris"}]}' prints its issuer, then
-// serves until its standard input ends. Whoever signs in types who they are: "subject e-mail [unverified]".
+// node openid_provider.mjs '{"host", "clients": [{"client_id", "client_secret", "redirect_uris"}]}' prints its issuer,
+// then serves on that address until its standard input ends. Whoever signs in types who they are: "subject e-mail
+// [unverified]".
 import { createServer } from "node:http";
 import { generateKeyPair, exportJWK } from "jose";
 import { Provider } from "oidc-provider";
 
-const { clients } = JSON.parse(process.argv[2]);
+const { clients, host } = JSON.parse(process.argv[2]);
 const { privateKey } = await generateKeyPair("RS256", { extractable: true });
 
 function person(typed) {
@@ -16,8 +17,8 @@ function person(typed) {
 const people = new Map();
 
 const server = createServer();
-await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
-const issuer = `http://localhost:${server.address().port}`;
+await new Promise((listening) => server.listen(0, host, listening));
+const issuer = `http://${host}:${server.address().port}`;
 
 const provider = new Provider(issuer, {
   clients: clients.map((client) => ({ ...client, grant_types: ["authorization_code"], response_types: ["code"] })),

@@ -3,6 +3,7 @@
 Against a real provider in a process of its own, and against one that lies.
 """
 
+import asyncio
 import base64
 import hmac
 import json
@@ -508,6 +509,23 @@ def test_a_provider_that_answers_badly_or_not_at_all_is_left_in_bounded_time_and
         del lying.answers[path]
         monkeypatch.setattr(provider, "KEYS_AGAIN_S", 0.0)
         assert comes_back(client, lying, lied_to).status_code == 303
+
+
+def test_a_connection_that_a_provider_may_be_about_to_close_is_not_used_again(
+    running: Running, lying: Lying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider, "IDLE_S", 0.05)
+    monkeypatch.setattr(provider, "KEPT_S", 0.0)
+
+    async def ask_thrice() -> None:
+        providers = provider.Providers()
+        for idle_s in (0.0, 0.1, 0.1):
+            await asyncio.sleep(idle_s)
+            await providers.metadata(lying.issuer)
+        await providers.close()
+
+    running.call(ask_thrice())
+    assert len(set(lying.connections)) == 3
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """The description of the interface holds: every call, made from it by schemathesis, is answered as it says.
 
 Each call is asked with what the description allows and with what it forbids, as somebody who may do it, in an
-organisation with results, people and recalls; ids of what is there take the place of made-up ones in half of the calls.
+organisation with results, people, recalls and more; ids of what is there take the place of made-up ones in half of the
+calls.
 The seed is printed with a failure; DOORSTEP_SEED repeats a run.
 """
 
@@ -23,7 +24,10 @@ from schemathesis.generation import GenerationMode
 from reader import outcome
 from server.accounts.models import Role
 from tests.server import factory
+from tests.server.accounts.people import browser_of, made, post
 from tests.server.api.programs import API, program
+from tests.server.api.test_emergency_uses import end, use
+from tests.server.api.test_retention import keep, proposed
 from tests.server.conftest import Database
 from tests.server.running import Organisation, run
 from tests.server.test_routes import signed_in
@@ -60,8 +64,10 @@ def filled(database: Database) -> Iterator[Filled]:
         there = fill(organisation)
         programs = {role: program(organisation, role) for role in (Role.LEAD, Role.AUDITOR, Role.ADMINISTRATOR)}
         headers = {str(role): {"Authorization": f"Bearer {one.secret}"} for role, one in programs.items()}
-        client, csrf = signed_in(organisation, Role.LEAD)
-        headers["session"] = {"Cookie": f"doorstep-session={client.cookies['doorstep-session']}", "X-CSRF-Token": csrf}
+        for role in (Role.LEAD, Role.AUDITOR):
+            client, csrf = signed_in(organisation, role)
+            cookie = f"doorstep-session={client.cookies['doorstep-session']}"
+            headers[by_session(role)] = {"Cookie": cookie, "X-CSRF-Token": csrf}
         # Nobody who calls: what is asked of an account ends its tokens.
         there["account_id"] = str(program(organisation, Role.CLINICIAN).account_id)
         schema = schemathesis.openapi.from_url(f"{running.url}{API}/openapi.json")
@@ -69,7 +75,10 @@ def filled(database: Database) -> Iterator[Filled]:
 
 
 def fill(organisation: Organisation) -> dict[str, str]:
-    """Results of each outcome, a person, a recall, something in quarantine; ids of them by the names of parameters."""
+    """Results of each outcome, a person, a recall, an erasure, a use of emergency access, something in quarantine.
+
+    Ids of them by the names of parameters.
+    """
     reader = organisation.reader
     bodies = [
         factory.result(specimen=f"S-{code}", outcome_code=code, reason=reason, moment=reader.moment())
@@ -86,21 +95,42 @@ def fill(organisation: Organisation) -> dict[str, str]:
     compared = {"specimen": "S-1", "patient": patient["id"], "compared": ["name", "address"]}
     assert lead.post("/specimens/link", compared).status_code == 200
     recall = lead.post("/recalls", {"scope": {"lot": "LOT1"}, "reason": "The control line fades"}, key="fill-2")
+    keep(organisation, results=24)
+    erasure = lead.post("/erasures", {"proposal": proposed(lead)["proposal"]}, key="fill-3")
+    administrator = browser_of(organisation, made(organisation, "administrator")[0])
+    assert post(administrator, "/staff/privacy-lead", lead=str(lead.account_id)).status_code == 303
+    end(use(organisation))
+    [emergency] = program(organisation, Role.AUDITOR).get("/emergency-uses").json()["items"]
     return {
         "result_id": positive["id"],
         "patient_id": patient["id"],
         "recall_id": recall.json()["recall"]["id"],
+        "erasure_id": erasure.json()["id"],
+        "use_id": emergency["id"],
         "reader_id": reader.reader_id.hex(),
         "assay": "sars2-ag",
     }
 
 
+def by_session(role: Role) -> str:
+    """The name of how somebody of that role calls with the session of a browser."""
+    return f"session of a {role}"
+
+
+SESSION_ONLY = {
+    ("post", f"{API}/tokens"): Role.LEAD,
+    ("post", f"{API}/patients/{{patient_id}}/erasure"): Role.LEAD,
+    ("post", f"{API}/emergency-uses/{{use_id}}/review"): Role.AUDITOR,
+}
+OF_ROLE = {"audit": Role.AUDITOR, "emergency-uses": Role.AUDITOR, "staff": Role.ADMINISTRATOR}
+
+
 def caller(method: str, path: str) -> str:
     """Who may make the call."""
-    if (method, path) == ("post", f"{API}/tokens"):
-        return "session"
+    if (method, path) in SESSION_ONLY:
+        return by_session(SESSION_ONLY[method, path])
     part = path.removeprefix(API).split("/")[1]
-    return str({"audit": Role.AUDITOR, "staff": Role.ADMINISTRATOR}.get(part, Role.LEAD))
+    return str(OF_ROLE.get(part, Role.LEAD))
 
 
 def every_call() -> list[tuple[str, str]]:
@@ -117,7 +147,7 @@ def test_a_call_is_answered_as_it_is_described(filled: Filled, method: str, path
     session = requests.Session()
     headers = filled.headers[caller(method, path)]
     # A session's cookie and its token are sent whatever was made of them: that they are needed is shown elsewhere.
-    left_out = {"negative_data_rejection"} if headers is filled.headers["session"] else set[str]()
+    left_out = {"negative_data_rejection"} if "Cookie" in headers else set[str]()
     chosen = CHECKS.get_by_names([name for name in NAMES if name not in left_out])
     names = {one["name"] for one in operation.definition.raw.get("parameters", []) if one["in"] == "path"}
     there = {name: value for name, value in filled.there.items() if name in names}

@@ -33,7 +33,7 @@ async def recomputed(ward: Ward) -> list[str]:
 
 async def standings(ward: Ward) -> list[Standing]:
     async with tenancy.transaction(ward.sessions, ward.id) as session:
-        return [one.standing for one in await service.overview(session)]
+        return [one.standing for one in (await service.overview(session))[0]]
 
 
 async def wanting(ward: Ward) -> list[Wanting]:

@@ -135,12 +135,30 @@ async def test_cassettes_without_a_serial_number_are_not_taken_for_one_another(w
     assert (await beside(ward, reader, 1)).same_cassette == []
 
 
-async def test_the_overview_puts_failures_first(ward: Ward) -> None:
-    good, bad = await ward.reader("A good one"), await ward.reader("Bad")
-    await ward.exchange([good.seal(control(good)), bad.seal(control(bad, passed=False))])
-    async with tenancy.transaction(ward.sessions, ward.id) as session:
-        states = await service.overview(session)
-    assert [(one.levels[0].reader, one.standing) for one in states] == [
-        ("Bad", Standing.FAILED),
-        ("A good one", Standing.PASSED),
-    ]
+async def test_the_overview_puts_failures_first_and_leaves_only_what_passed_out(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, other, bad = await ward.reader("A good one"), await ward.reader("B good too"), await ward.reader("Bad")
+    await ward.exchange(
+        [
+            good.seal(control(good)),
+            other.seal(control(other)),
+            other.seal(control(other, lot="LOT2", serial="C002")),
+            bad.seal(control(bad, passed=False)),
+            bad.seal(control(bad, level="negative", serial="C003")),
+        ]
+    )
+    failed, passed = ("Bad", "LOT1", Standing.FAILED, ["negative", "positive"]), Standing.PASSED
+    rest = [("A good one", "LOT1", passed, ["positive"]), ("B good too", "LOT1", passed, ["positive"])]
+
+    async def seen() -> tuple[list[tuple[str, str | None, Standing, list[str]]], int]:
+        async with tenancy.transaction(ward.sessions, ward.id) as session:
+            states, more = await service.overview(session)
+        return [
+            (one.levels[0].reader, one.levels[0].lot, one.standing, [level.level for level in one.levels])
+            for one in states
+        ], more
+
+    assert await seen() == ([failed, *rest, ("B good too", "LOT2", passed, ["positive"])], 0)
+    monkeypatch.setattr(service, "OVERVIEW_MAX", 1)
+    assert await seen() == ([failed], 3)

@@ -1,0 +1,5 @@
+"""`python -m circuit`."""
+
+from .command import app
+
+app()
