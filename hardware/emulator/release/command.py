@@ -63,6 +63,26 @@ def show(file: Annotated[Path, typer.Argument(metavar="FILE", help="An image.")]
     print(f"Image {image.id.hex()}; every file is as its hash says.", file=sys.stderr)
 
 
+@app.command()
+def sbom(out: Out) -> None:
+    """Write the bills of materials of firmware, hub and server, CycloneDX 1.6 as JSON, and print their SHA-256."""
+    from emulator.image import ImageError
+    from emulator.release import making, materials
+    from emulator.release.distributions import NoBill
+    from emulator.wiring import FIRMWARE
+
+    try:
+        bills = materials.bills(FIRMWARE.parent)
+        for name, data in bills.items():
+            making.keep(out, name, data)
+    except (ImageError, NoBill, making.NoRelease) as error:
+        _stop(str(error))
+    except OSError as error:
+        _stop(f"{out} cannot be written: {error.strerror}.")
+    for name, data in bills.items():
+        print(f"{hashlib.sha256(data).hexdigest()}  {name}")
+
+
 def _stop(sentence: str, status: int = FAILED) -> NoReturn:
     print(sentence, file=sys.stderr)
     raise typer.Exit(status)

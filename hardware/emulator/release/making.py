@@ -26,10 +26,15 @@ class Named:
     release: int
 
     @property
-    def file(self) -> str:
-        """The name of its image's file, such as `doorstep-r1-0.1.0-release-1.image`."""
+    def stem(self) -> str:
+        """What the names of its files begin with, such as `doorstep-r1-0.1.0-release-1`."""
         model = "-".join(self.model.lower().split())
-        return f"{model}-{self.version}-release-{self.release}.image"
+        return f"{model}-{self.version}-release-{self.release}"
+
+    @property
+    def file(self) -> str:
+        """The name of its image's file."""
+        return f"{self.stem}.image"
 
 
 def named(firmware: Path) -> Named:
@@ -53,15 +58,15 @@ def named(firmware: Path) -> Named:
     return Named(model, version, release)
 
 
-def files(firmware: Path) -> dict[str, bytes]:
-    """What the firmware is made of, by name, compiled anew. Raises image.ImageError."""
+def files(firmware: Path, *, whole: bool = False) -> dict[str, bytes]:
+    """What an image of the firmware is made of, by name, compiled anew; `whole`: and what starts it. Raises
+    image.ImageError."""
     with tempfile.TemporaryDirectory() as fresh:
         built = image.build(firmware, root=Path(fresh))
         return {
             path.relative_to(built).as_posix(): path.read_bytes()
-            for folder in _FOLDERS
-            for path in (built / folder).rglob("*")
-            if path.is_file()
+            for path in built.rglob("*")
+            if path.is_file() and (whole or path.relative_to(built).parts[0] in _FOLDERS)
         }
 
 
