@@ -184,6 +184,16 @@ def test_a_call_is_answered_as_it_is_described(filled: Filled, method: str, path
         ask()
 
 
+def test_what_no_token_does_is_described_so() -> None:
+    from server.api.routes import document
+
+    calls = document("doorstep-session")["paths"].items()
+    alone = {
+        (method, path) for path, ways in calls for method, way in ways.items() if {"token": []} not in way["security"]
+    }
+    assert alone == set(SESSION_ONLY)
+
+
 def test_the_calls_were_answered_in_many_ways(filled: Filled) -> None:
     # What was only ever refused would show nothing of what is answered.
     assert filled.seen[200] > 50, filled.seen
