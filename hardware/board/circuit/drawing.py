@@ -74,7 +74,7 @@ def _wire(*points: tuple[float, float]) -> str:
 
 
 def _small(part: Part) -> bool:
-    return len(part.device.pins) <= 2
+    return len(part.device.pins) <= 2 and not part.ref.startswith("J")
 
 
 def _said(part: Part) -> str:
@@ -111,10 +111,11 @@ def _boxes(netlist: Netlist, sheet: str) -> tuple[list[_Box], list[Part]]:
 
 
 def _hang(netlist: Netlist, part: Part, pin: _Pin, loose: dict[str, Part]) -> None:
-    if is_open(pin.net) or pin.net == GND or (pin.net in VOLTS and not part.device.wired and part.ref[0] != "J"):
+    if is_open(pin.net) or pin.net == GND:
         return
     for ref, number in sorted(netlist.nets.get(pin.net, ()), key=lambda node: ordered(node[0])):
-        if ref in loose:
+        # On a rail only what passes it on, or is at a plug, hangs here; its capacitors and pull-ups stand below.
+        if ref in loose and (pin.net not in VOLTS or loose[ref].device.joins or loose[ref].device.wired):
             pin.hung.append((loose.pop(ref), number))
     met = {(part.ref, number) for number in pin.numbers.split()} | {(each.ref, number) for each, number in pin.hung}
     pin.goes_on = bool(netlist.nets[pin.net] - met)
