@@ -92,7 +92,7 @@ def _boxes(netlist: Netlist, sheet: str) -> tuple[list[_Box], list[Part]]:
     """The boxes of a sheet with what hangs on them, and the small parts that hang on none."""
     parts = [part for part in netlist.parts if part.sheet == sheet]
     loose = {part.ref: part for part in parts if _small(part)}
-    boxes: list[_Box] = []
+    pinned: list[tuple[Part, list[_Pin]]] = []
     for part in parts:
         if _small(part):
             continue
@@ -104,10 +104,13 @@ def _boxes(netlist: Netlist, sheet: str) -> tuple[list[_Box], list[Part]]:
                 pins[each.name] = _Pin(each.name, each.number, net)
             else:
                 pin.numbers += f" {each.number}"
-        for pin in pins.values():
-            _hang(netlist, part, pin, loose)
-        boxes.append(_sides(part, list(pins.values())))
-    return boxes, list(loose.values())
+        pinned.append((part, list(pins.values())))
+    for on_rail in (False, True):  # an inductor hangs on its switch's pin before it hangs on the rail
+        for part, pins_of in pinned:
+            for pin in pins_of:
+                if (pin.net in VOLTS) is on_rail:
+                    _hang(netlist, part, pin, loose)
+    return [_sides(part, pins_of) for part, pins_of in pinned], list(loose.values())
 
 
 def _hang(netlist: Netlist, part: Part, pin: _Pin, loose: dict[str, Part]) -> None:
