@@ -148,10 +148,10 @@ def test_a_heater_that_usb_cannot_hold_at_its_temperature_is_found(netlist, monk
 
 def test_the_budget_sees_the_currents_that_the_resistors_set(netlist):
     rows = {row.ref: row for row in budget.loads(netlist)}
-    assert rows["D3"].ma[2] == pytest.approx(1000 * (5.0 - 3.0) / 180)
+    assert rows["D7"].ma[2] == pytest.approx(1000 * (5.0 - 3.0) / 360)
     assert rows["HT1"].ma[2] == pytest.approx(1000 * 5.0 / 6.3)
-    brighter = {row.ref: row for row in budget.loads(netlist.swapped("R21", "RC0603FR-07100RL"))}
-    assert brighter["D3"].ma[2] == pytest.approx(1000 * (5.0 - 3.0) / 100)
+    brighter = {row.ref: row for row in budget.loads(netlist.swapped("R42", "RC0603FR-07100RL"))}
+    assert brighter["D7"].ma[2] == pytest.approx(1000 * (5.0 - 3.0) / 100)
 
 
 def test_a_charge_lasts_as_long_as_the_reader_counts_on(netlist):

@@ -4,7 +4,7 @@ import csv
 import io
 from collections import defaultdict
 
-from .catalogue.module import BOARD
+from .catalogue.module import EXTRAS
 from .catalogue.prices import DATE
 from .device import Device
 from .netlist import Netlist, ordered
@@ -24,7 +24,7 @@ def _rows(netlist: Netlist) -> list[tuple[Device, list[str]]]:
         if not part.device.bare:
             refs[part.mpn].append(part.ref)
     rows = [(netlist.by_ref[found[0]].device, sorted(found, key=ordered)) for found in refs.values()]
-    return [*sorted(rows, key=lambda row: ordered(row[1][0])), (BOARD, ["PCB"])]
+    return [*sorted(rows, key=lambda row: ordered(row[1][0])), *((device, [ref]) for ref, device in EXTRAS.items())]
 
 
 def _prices(device: Device) -> tuple[float, float, float]:

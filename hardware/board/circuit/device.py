@@ -79,8 +79,8 @@ class Converter:
 @dataclass(frozen=True)
 class Device:
     """A part of the catalogue. `second_source` says what may be bought instead, and what changes. `joins` marks a part
-    that carries supply through (fuse, inductor, closed switch). `wired` is off the board, on the wires of a connector.
-    `bare` is copper only and is not bought. `limit_ma` what it may carry."""
+    that carries supply through (fuse, inductor, closed switch). `wired` is off the main board, on the wires
+    of a connector. `bare` is copper only and is not bought. `limit_ma` what it may carry."""
 
     mpn: str
     maker: str

@@ -74,7 +74,7 @@ def _wire(*points: tuple[float, float]) -> str:
 
 
 def _small(part: Part) -> bool:
-    return len(part.device.pins) <= 2
+    return len(part.device.pins) <= 2 and not part.ref.startswith("J")
 
 
 def _said(part: Part) -> str:
@@ -92,7 +92,7 @@ def _boxes(netlist: Netlist, sheet: str) -> tuple[list[_Box], list[Part]]:
     """The boxes of a sheet with what hangs on them, and the small parts that hang on none."""
     parts = [part for part in netlist.parts if part.sheet == sheet]
     loose = {part.ref: part for part in parts if _small(part)}
-    boxes: list[_Box] = []
+    pinned: list[tuple[Part, list[_Pin]]] = []
     for part in parts:
         if _small(part):
             continue
@@ -104,17 +104,21 @@ def _boxes(netlist: Netlist, sheet: str) -> tuple[list[_Box], list[Part]]:
                 pins[each.name] = _Pin(each.name, each.number, net)
             else:
                 pin.numbers += f" {each.number}"
-        for pin in pins.values():
-            _hang(netlist, part, pin, loose)
-        boxes.append(_sides(part, list(pins.values())))
-    return boxes, list(loose.values())
+        pinned.append((part, list(pins.values())))
+    for on_rail in (False, True):  # an inductor hangs on its switch's pin before it hangs on the rail
+        for part, pins_of in pinned:
+            for pin in pins_of:
+                if (pin.net in VOLTS) is on_rail:
+                    _hang(netlist, part, pin, loose)
+    return [_sides(part, pins_of) for part, pins_of in pinned], list(loose.values())
 
 
 def _hang(netlist: Netlist, part: Part, pin: _Pin, loose: dict[str, Part]) -> None:
-    if is_open(pin.net) or pin.net == GND or (pin.net in VOLTS and not part.device.wired and part.ref[0] != "J"):
+    if is_open(pin.net) or pin.net == GND:
         return
     for ref, number in sorted(netlist.nets.get(pin.net, ()), key=lambda node: ordered(node[0])):
-        if ref in loose:
+        # On a rail only what passes it on, or is at a plug, hangs here; its capacitors and pull-ups stand below.
+        if ref in loose and (pin.net not in VOLTS or loose[ref].device.joins or loose[ref].device.wired):
             pin.hung.append((loose.pop(ref), number))
     met = {(part.ref, number) for number in pin.numbers.split()} | {(each.ref, number) for each, number in pin.hung}
     pin.goes_on = bool(netlist.nets[pin.net] - met)

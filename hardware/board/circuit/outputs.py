@@ -59,7 +59,7 @@ def figures(netlist: Netlist) -> str:
     one, hundred, thousand = bom.totals(netlist)
     return (
         budget.table(netlist)
-        + "\n| boards | parts and bare board, each |\n|--:|--:|\n"
+        + "\n| readers | parts, bare boards and cables, each |\n|--:|--:|\n"
         + f"| 1 | £{one:.2f} |\n| 100 | £{hundred:.2f} |\n| 1,000 | £{thousand:.2f} |\n"
     )
 

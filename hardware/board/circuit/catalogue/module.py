@@ -46,14 +46,27 @@ TEST_PAD = Device(
 )
 
 BOARD = Device(
-    mpn="doorstep-board",
+    mpn="doorstep-boards",
     maker="any board house",
-    what="printed circuit board, four layers, 1.6 mm, about 120 by 70 mm, lead free",
+    what="bare boards, a panel of five, four layers: main 48 by 63 mm with a tab, front 54 by 60, array 18, wells 9.6",
     footprint="none",
     datasheet="IPC-6012 class 2",
     second_source="any board house",
     pins=(),
-    price=estimate("made", 9.00, 2.60, 1.60),
+    price=estimate("made", 9.00, 2.40, 1.50),
 )
 
-DEVICES = (MODULE, TEST_PAD, BOARD)
+CABLES = Device(
+    mpn="doorstep-cables",
+    maker="any cable house",
+    what="leads crimped at one end: PH of 2, 6, 9 and 10 ways, XH of 6 (the cell has its own), and a flat cable of 12",
+    footprint="none",
+    datasheet="wiring: the nets of J3 to J8 in reader.net",
+    second_source="any cable house",
+    pins=(),
+    price=estimate("made", 8.00, 1.70, 1.10),
+)
+
+EXTRAS = {"PCB": BOARD, "W1": CABLES}  # bought for a reader, and no part of its nets
+
+DEVICES = (MODULE, TEST_PAD, BOARD, CABLES)

@@ -17,29 +17,31 @@ SWITCH = Device(
 )
 
 GREEN = Device(
-    mpn="150080GS75000",
-    maker="Würth Elektronik",
-    what="LED, green, 525 nm, 0805",
+    mpn="WP7104ZGC",
+    maker="Kingbright",
+    what="LED, green, 525 nm, 3 mm",
     value="green",
-    footprint="LED_SMD:LED_0805_2012Metric",
-    datasheet="Würth WL-SMCW 150080GS75000",
-    second_source="Kingbright APT2012LVZGCK, Lite-On LTST-C171TGKT: recalibrate the white",
+    footprint="wired",
+    datasheet="Kingbright WP7104ZGC",
+    second_source="Vishay TLHG44 class, Lite-On LTL1CHTG: any clear 3 mm of 520 to 530 nm; recalibrate the white",
     pins=pins(("1", "K"), ("2", "A")),
+    wired=True,
     load=Load(3.0, 0.0, (0.0, 0.05, 1.0)),
-    price=estimate("discrete", 0.30, 0.14, 0.09),
+    price=estimate("discrete", 0.25, 0.11, 0.07),
 )
 
 BLUE = Device(
-    mpn="150080BS75000",
-    maker="Würth Elektronik",
-    what="LED, blue, 470 nm, 0805",
+    mpn="WP7104QBC/D",
+    maker="Kingbright",
+    what="LED, blue, 465 nm, 3 mm",
     value="blue",
-    footprint="LED_SMD:LED_0805_2012Metric",
-    datasheet="Würth WL-SMCW 150080BS75000",
-    second_source="Kingbright APT2012QBC/D, Lite-On LTST-C171TBKT: recalibrate the wells",
+    footprint="wired",
+    datasheet="Kingbright WP7104QBC/D",
+    second_source="Lite-On LTL1CHTB: any clear 3 mm of 460 to 475 nm; recalibrate the wells",
     pins=pins(("1", "K"), ("2", "A")),
+    wired=True,
     load=Load(3.0, 0.0, (0.0, 0.05, 1.0)),
-    price=estimate("discrete", 0.30, 0.14, 0.09),
+    price=estimate("discrete", 0.25, 0.11, 0.07),
 )
 
 HEATER = Device(
@@ -83,4 +85,26 @@ BLOCK_SOCKET = Device(
     price=estimate("mechanical", 0.30, 0.14, 0.10),
 )
 
-DEVICES = (SWITCH, GREEN, BLUE, HEATER, CUTOUT, BLOCK_SOCKET)
+
+def _socket(ways: int, what: str, one: float, hundred: float, thousand: float) -> Device:
+    return Device(
+        mpn=f"B{ways}B-PH-K-S(LF)(SN)",
+        maker="JST",
+        what=f"header PH, {ways} ways, for {what}; no other plug of the reader fits",
+        footprint=f"Connector_JST:JST_PH_B{ways}B-PH-K_1x{ways:02}_P2.00mm_Vertical",
+        datasheet="JST PH connector, 2 A with AWG 24",
+        second_source="none of the same quality; any 2.0 mm header of the PH pattern",
+        pins=pins(*((str(n), str(n)) for n in range(1, ways + 1))),
+        limit_ma=2000,
+        price=estimate("mechanical", one, hundred, thousand),
+    )
+
+
+LID_SOCKET = _socket(2, "the lid's switch", 0.12, 0.05, 0.03)
+PANEL_SOCKET = _socket(6, "the front panel", 0.28, 0.12, 0.08)
+WELLS_SOCKET = _socket(9, "sensors and lamps of the wells", 0.42, 0.19, 0.13)
+STRIP_SOCKET = _socket(10, "array, lamps and switch of the strip window", 0.46, 0.21, 0.14)
+
+DEVICES = (
+    SWITCH, GREEN, BLUE, HEATER, CUTOUT, BLOCK_SOCKET, LID_SOCKET, PANEL_SOCKET, WELLS_SOCKET, STRIP_SOCKET,
+)  # fmt: skip

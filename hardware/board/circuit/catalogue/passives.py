@@ -63,7 +63,6 @@ def _inductor(mpn: str, value: str, second: str, limit_ma: float) -> Device:
 
 
 R100 = _resistor("100R")
-R180 = _resistor("180R")
 R360 = _resistor("360R")
 R1K = _resistor("1K")
 R1K78 = _resistor("1K78")
@@ -86,6 +85,6 @@ L470N = _inductor("SRP4020TA-R47M", "470n", "Coilcraft XFL4020-471MEC, Würth 74
 L1U = _inductor("SRP4020TA-1R0M", "1u", "Coilcraft XFL4020-102MEC, Würth 74438357010 (other land patterns)", 6000)
 
 DEVICES = (
-    R100, R180, R360, R1K, R1K78, R2K2, R3K24, R5K1, R10K, R91K, R100K, R511K, R732K,
+    R100, R360, R1K, R1K78, R2K2, R3K24, R5K1, R10K, R91K, R100K, R511K, R732K,
     C18P, C100N, C1U, C10U, C22U, L470N, L1U,
 )  # fmt: skip

@@ -15,6 +15,7 @@ SCREEN = Device(
         ("1", "GND", Kind.POWER_IN), Pin("2", "VCC", Kind.POWER_IN, volts=(2.8, 5.5)), ("3", "SCL", Kind.INPUT),
         ("4", "SDA", Kind.BIDIRECTIONAL),
     ),
+    wired=True,
     address=0x3C,
     draws=(Draw("VCC", 0.01, 12.0, 25.0, "assumption: depends on the module and on how many pixels are lit"),),
     price=estimate("module", 4.20, 2.30, 1.90),
@@ -56,24 +57,38 @@ SCANNER_SOCKET = Device(
 )
 
 BUTTON = Device(
-    mpn="B3F-4055",
+    mpn="B3F-1000",
     maker="Omron",
-    what="push button, 12 by 12 mm, takes a large cap for gloved hands",
-    footprint="Button_Switch_THT:SW_PUSH-12mm",
+    what="push button, 6 by 6 mm, 4.3 mm high, 0.98 N, under the panel's cap",
+    footprint="Button_Switch_THT:SW_PUSH_6mm",
     datasheet="Omron B3F",
-    second_source="C&K PTS125SM, TE FSM12 (12 mm, same holes)",
-    pins=pins(("1", "1"), ("2", "2")),
-    price=estimate("mechanical", 0.60, 0.34, 0.26),
+    second_source="C&K PTS645, TE FSM4JH (same holes)",
+    pins=TWO,
+    wired=True,
+    price=estimate("mechanical", 0.30, 0.17, 0.12),
+)
+
+TRAY_SWITCH = Device(
+    mpn="B3F-1050",
+    maker="Omron",
+    what="push button, 6 by 6 mm, 7.3 mm high, 0.98 N, its plunger in the tray",
+    footprint="wired",
+    datasheet="Omron B3F",
+    second_source="C&K PTS645SM73 (7.3 mm)",
+    pins=TWO,
+    wired=True,
+    price=estimate("mechanical", 0.35, 0.19, 0.14),
 )
 
 LEVER = Device(
     mpn="D2F-01L",
     maker="Omron",
     what="snap switch with a lever, for low currents",
-    footprint="doorstep:SW_Omron_D2F",
+    footprint="wired",
     datasheet="Omron D2F",
     second_source="ZF DB3C-A1LB, C&K ZMA00A150L (check the lever)",
     pins=pins(("1", "COM"), ("2", "NO"), Pin("3", "NC", may_float=True)),
+    wired=True,
     price=estimate("mechanical", 1.50, 0.88, 0.66),
 )
 
@@ -129,5 +144,5 @@ DROP_DIODE = Device(
 )
 
 DEVICES = (
-    SCREEN, SCANNER, SCANNER_SOCKET, BUTTON, LEVER, TOUCH_ESD, BUZZER, STATUS_LED, DROP_DIODE,
+    SCREEN, SCANNER, SCANNER_SOCKET, BUTTON, TRAY_SWITCH, LEVER, TOUCH_ESD, BUZZER, STATUS_LED, DROP_DIODE,
 )  # fmt: skip

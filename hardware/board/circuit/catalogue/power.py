@@ -7,12 +7,12 @@ from .prices import estimate
 _GND = Kind.POWER_IN
 
 USB_C = Device(
-    mpn="USB4105-GF-A",
-    maker="GCT",
+    mpn="TYPE-C-31-M-12",
+    maker="Korean Hroparts Elec",
     what="USB Type-C receptacle, USB 2.0, 16 pins",
-    footprint="Connector_USB:USB_C_Receptacle_GCT_USB4105-xx-A_16P_TopMnt_Horizontal",
-    datasheet="GCT USB4105 drawing and product specification",
-    second_source="HRO TYPE-C-31-M-12 (its own land pattern); Amphenol 12401610E4#2A",
+    footprint="Connector_USB:USB_C_Receptacle_HRO_TYPE-C-31-M-12",
+    datasheet="HRO TYPE-C-31-M-12 drawing and specification",
+    second_source="GCT USB4105-GF-A, Amphenol 12401610E4#2A (each with its own land pattern; dearer, sturdier)",
     pins=pins(
         ("A1", "GND", Kind.POWER_OUT), ("A12 B1 B12", "GND"),
         ("A4", "VBUS", Kind.POWER_OUT), ("A9 B4 B9", "VBUS"),
@@ -22,7 +22,7 @@ USB_C = Device(
         ("S1", "SHIELD"),
     ),
     limit_ma=3000,
-    price=estimate("mechanical", 0.85, 0.52, 0.38),
+    price=estimate("mechanical", 0.40, 0.17, 0.12),
 )  # fmt: skip
 
 USB_FUSE = Device(

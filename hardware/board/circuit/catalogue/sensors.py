@@ -39,6 +39,7 @@ SPECTRAL = Device(
         Pin("6", "GPIO", Kind.BIDIRECTIONAL, may_float=True), Pin("7", "INT", Kind.OPEN_DRAIN, may_float=True),
         ("8", "SDA", Kind.BIDIRECTIONAL),
     ),
+    wired=True,
     address=0x39,
     draws=(Draw("VDD", 0.005, 0.21, 0.30, "electrical characteristics: sleep 0.7 uA typical, active 210 uA"),),
     price=estimate("ic", 6.60, 4.60, 3.90),
@@ -56,6 +57,7 @@ ARRAY = Device(
         Pin("4", "VDD", Kind.POWER_IN, volts=(3.0, 5.5)), Pin("5", "NC", Kind.UNUSED, may_float=True),
         ("6 7", "GND", Kind.POWER_IN), Pin("8", "NC", Kind.UNUSED, may_float=True),
     ),
+    wired=True,
     draws=(Draw("VDD", 2.8, 2.8, 4.5, "electrical characteristics, supply current, typical and greatest"),),
     price=estimate("ic", 6.20, 4.10, 3.30),
 )  # fmt: skip

@@ -8,8 +8,8 @@ SHEETS: tuple[tuple[str, str, Drawing], ...] = (
     ("battery", "Cell, its protection and gauge", battery.draw),
     ("rails", "Rails: 3.3 V, 1.8 V, 5 V", rails.draw),
     ("controller", "Controller", controller.draw),
-    ("bus", "I2C: clock, screen, multiplexer, spectral sensors", bus.draw),
+    ("bus", "I2C: clock and multiplexer", bus.draw),
     ("strip", "Strip window", strip.draw),
-    ("heat", "Amplification block: heat, cut-out, lamps", heat.draw),
-    ("people", "People: buttons, lid, sound, light, scanner", people.draw),
+    ("heat", "Amplification block: heat, cut-out, lamps, spectral sensors", heat.draw),
+    ("people", "People: panel, lid, sound, light, scanner", people.draw),
 )

@@ -1,13 +1,12 @@
-"""I2C bus 0 at 3.3 V with clock and screen, and behind the multiplexer at 1.8 V a spectral sensor at each well.
+"""I2C bus 0 at 3.3 V with the clock, and the multiplexer to the spectral sensors, whose channels stand at 1.8 V.
 
 The AS7341 takes 1.7 to 2.0 V, and the multiplexer holds its channels to what it is fed with itself: fed with 1.8 V,
 its pins still bear the 3.3 V of the bus (TCA9548A datasheet, section 9.2.2), and no level shifter is needed.
 """
 
 from ..build import Sheet
-from ..catalogue.passives import C1U, C18P, C100N, R2K2, R10K
-from ..catalogue.people import SCREEN
-from ..catalogue.sensors import BACKUP_CELL, BACKUP_DIODES, CLOCK, CRYSTAL, MUX, SPECTRAL
+from ..catalogue.passives import C18P, C100N, R2K2, R10K
+from ..catalogue.sensors import BACKUP_CELL, BACKUP_DIODES, CLOCK, CRYSTAL, MUX
 from ..rails import GND, V1, V3, VCLOCK, VCOIN
 
 # Multiplexer channel of each well.
@@ -17,8 +16,6 @@ WELLS = {"SAMPLE": 0, "CONTROL": 1}
 def draw(s: Sheet) -> None:
     s.place("R14", R2K2, {"1": V3, "2": "I2C_SDA"})
     s.place("R15", R2K2, {"1": V3, "2": "I2C_SCL"})
-    s.place("DS1", SCREEN, {"GND": GND, "VCC": V3, "SCL": "I2C_SCL", "SDA": "I2C_SDA"})
-    s.place("C18", C1U, {"1": V3, "2": GND})
     _clock(s)
     s.place(
         "U10",
@@ -38,13 +35,13 @@ def draw(s: Sheet) -> None:
     )
     s.place("R16", R10K, {"1": V1, "2": "MUX_RESET"})
     s.place("C19", C100N, {"1": V1, "2": GND})
-    for well, number in (("SAMPLE", 0), ("CONTROL", 1)):
-        sda, scl = f"{well}_SDA", f"{well}_SCL"
-        nets = {"VDD": V1, "GND": GND, "PGND": GND, "SDA": sda, "SCL": scl}
-        s.place(f"U{11 + number}", SPECTRAL, nets, f"{well.lower()} well")
-        s.place(f"C{20 + number}", C100N, {"1": V1, "2": GND})
-        s.place(f"R{17 + 2 * number}", R2K2, {"1": V1, "2": sda})
-        s.place(f"R{18 + 2 * number}", R2K2, {"1": V1, "2": scl})
+    for number, line in enumerate(wells_lines()):
+        s.place(f"R{17 + number}", R2K2, {"1": V1, "2": line})
+
+
+def wells_lines() -> list[str]:
+    """Data and clock of each well, behind the multiplexer."""
+    return [f"{well}_{line}" for well in WELLS for line in ("SDA", "SCL")]
 
 
 def _clock(s: Sheet) -> None:

@@ -1,14 +1,16 @@
-"""The amplification block: heater behind the thermal cut-out, thermistor, and a blue lamp at each well.
+"""The amplification block: heater behind the thermal cut-out, thermistor; and at each well a blue lamp and a spectral
+sensor.
 
 The cut-out stands in the heater's supply and needs no firmware: above 85 degrees the current is broken, whatever the
 transistor does. HEATER_CUTOUT is high when HEAT_FEED has no supply, so also when the block's plug is out or 5 V fails.
 """
 
 from ..build import Sheet
-from ..catalogue.optics import BLOCK_SOCKET, BLUE, CUTOUT, HEATER, SWITCH
+from ..catalogue.optics import BLOCK_SOCKET, BLUE, CUTOUT, HEATER, SWITCH, WELLS_SOCKET
 from ..catalogue.passives import C22U, C100N, R10K, R100K, R360
-from ..catalogue.sensors import THERMISTOR
-from ..rails import GND, HEAT_FEED, V3, V5
+from ..catalogue.sensors import SPECTRAL, THERMISTOR
+from ..rails import GND, HEAT_FEED, V1, V3, V5
+from .bus import WELLS, wells_lines
 from .switch import low_side
 
 
@@ -26,6 +28,17 @@ def draw(s: Sheet) -> None:
     s.place("R29", R100K, {"1": "CUTOUT_GATE", "2": GND})
     s.place("Q5", SWITCH, {"G": "CUTOUT_GATE", "S": GND, "D": "HEATER_CUTOUT"}, "low while HEAT_FEED has 5 V")
     s.place("R30", R10K, {"1": V3, "2": "HEATER_CUTOUT"}, "high when the cut-out has opened")
+    _wells(s)
+
+
+def _wells(s: Sheet) -> None:
+    """Sensors and lamps, on one plug, so that the wells cannot be swapped where the reader is put together."""
+    ways = (V1, GND, *wells_lines(), "BLUE_SAMPLE_A", "BLUE_CONTROL_A", "BLUE_K")
+    s.place("J5", WELLS_SOCKET, {str(way): net for way, net in enumerate(ways, 1)}, "sensors 1 to 6, lamps 7 to 9")
+    for number, well in enumerate(WELLS):
+        nets = {"VDD": V1, "GND": GND, "PGND": GND, "SDA": f"{well}_SDA", "SCL": f"{well}_SCL"}
+        s.place(f"U{11 + number}", SPECTRAL, nets, f"{well.lower()} well")
+        s.place(f"C{20 + number}", C100N, {"1": V1, "2": GND}, "on the sensor's board")
     for number, well in enumerate(("sample", "control")):
         anode = f"BLUE_{well.upper()}_A"
         s.place(f"D{4 + number}", BLUE, {"A": anode, "K": "BLUE_K"}, f"lamp of the {well} well")
