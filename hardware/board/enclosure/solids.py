@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from build123d import Align, Box, Cone, Cylinder, Face, Part, Pos, Rot, Shape, Solid, Wire
+from build123d import Align, Box, Compound, Cone, Cylinder, Face, Part, Pos, Rot, Solid, Wire
 
 _LOW = (Align.MIN, Align.MIN, Align.MIN)
 _FOOT = (Align.CENTER, Align.CENTER, Align.MIN)
@@ -72,5 +72,5 @@ def without(body: Part, holes: Iterable[Part]) -> Part:
     return _part(body - list(holes))
 
 
-def _part(shape: Shape) -> Part:
+def _part(shape: Compound | Wire) -> Part:
     return shape if isinstance(shape, Part) else Part(shape.solids())
