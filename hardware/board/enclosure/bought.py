@@ -61,7 +61,7 @@ def strip_switch(d: Dimensions) -> Part:
         (at[1] - size[1] / 2, at[1] + size[1] / 2),
         (d.floor, d.floor + size[2]),
     )
-    return body + rod(at, (d.floor, d.tray_floor), strip.PLUNGER)
+    return joined([body, rod(at, (d.floor, d.tray_floor), strip.PLUNGER)])
 
 
 def lid_switch(d: Dimensions) -> Part:
@@ -69,7 +69,8 @@ def lid_switch(d: Dimensions) -> Part:
     half = d.lid_switch_length / 2
     x, y = (d.lid_switch_x - half, d.lid_switch_x + half), (7.6, 7.6 + d.lid_switch_depth)
     top = d.floor + d.lid_switch_height
-    return slab(x, y, (d.floor, top)) + slab((x[0] + 2, x[1] - 1), (y[0] + 1, y[1] - 1), (top, finger_bottom(d)))
+    lever = slab((x[0] + 2, x[1] - 1), (y[0] + 1, y[1] - 1), (top, finger_bottom(d)))
+    return joined([slab(x, y, (d.floor, top)), lever])
 
 
 def magnet(d: Dimensions, upper: bool) -> Part:
@@ -90,7 +91,7 @@ def main_board(d: Dimensions) -> Part:
     z = (d.board_z, d.board_z + d.board_thickness)
     clear = d.module_width / 2 + d.antenna_clear
     notch = slab((d.antenna_x, x[1] + 1), (d.module_middle - clear, d.module_middle + clear), (z[0] - 1, z[1] + 1))
-    whole = slab(x, y, z) + slab((d.tab_x, x[1]), (y[1], y[1] + d.tab_depth), z)
+    whole = joined([slab(x, y, z), slab((d.tab_x, x[1]), (y[1], y[1] + d.tab_depth), z)])
     return without(whole, [notch, *(rod(at, (z[0] - 1, z[1] + 1), 2.8) for at in d.board_screws)])
 
 
@@ -169,7 +170,7 @@ def button_switch(d: Dimensions, at: tuple[float, float]) -> Part:
     half = d.switch_side / 2
     top = d.panel_top + d.switch_height
     body = slab((at[0] - half, at[0] + half), (at[1] - half, at[1] + half), (d.panel_top, top))
-    return body + rod(at, (top, d.roof - d.gap - d.button_flange), 3.4)
+    return joined([body, rod(at, (top, d.roof - d.gap - d.button_flange), 3.4)])
 
 
 def scanner(d: Dimensions) -> Part:

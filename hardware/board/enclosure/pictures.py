@@ -123,7 +123,7 @@ def _exploded(pieces: Sequence[Piece], d: Dimensions) -> Image.Image:
         **dict.fromkeys(("tube 1", "tube 2"), (-12, 0, 112)),
         **dict.fromkeys(_BOARD, (30, 0, 36)),
         **dict.fromkeys(("panel", "screen", "switch A", "switch B"), (55, 0, 124)),
-        **dict.fromkeys(("button A", "button B"), (55, 0, 176)),
+        **dict.fromkeys(("button A", "button B"), (55, -4, 160)),
     }
     apart = [moved(piece, *lift.get(piece.name, (0, 0, 0))) for piece in pieces]
     right = ("shell", "panel", "scanner", "scanner clamp", "main board", "array board", "lens")

@@ -16,7 +16,7 @@ def shell(d: Dimensions) -> Part:
     inner = slab((d.bay_width + d.wall, d.width - d.wall), (d.wall, d.depth - d.wall), (0, d.roof))
     body = joined(
         [
-            outer - inner,
+            without(outer, [inner]),
             *(rod(at, (d.floor, d.roof), 7.0) for at in d.shell_screws),
             *(rod(at, (d.panel_top, d.roof), POST) for at in d.panel_screws),
             *_rails(d),
@@ -107,13 +107,12 @@ def scanner_clamp(d: Dimensions) -> Part:
     bar = slab((d.scanner_x - half, d.scanner_x + half), (d.wall + 0.4, back + 2.2), (top - 2.4, top))
     rail = d.scanner_width / 2 + d.fit + RAIL / 2
     screws = [rod((d.scanner_x + s * rail, d.wall + 6), (top - 4, top + 1), d.through_2_5) for s in (-1, 1)]
-    return without(bar + stop, screws)
+    return without(joined([bar, stop]), screws)
 
 
 def button_cap(d: Dimensions, at: tuple[float, float]) -> Part:
     """A cap that a flange keeps under the roof; printed on its face."""
     top = d.head_height + d.button_proud
     flange = d.roof - d.gap
-    return rod(at, (flange - d.button_flange, top), d.button_diameter) + rod(
-        at, (flange - d.button_flange, flange), d.button_diameter + 2.4
-    )
+    cap = rod(at, (flange - d.button_flange, top), d.button_diameter)
+    return joined([cap, rod(at, (flange - d.button_flange, flange), d.button_diameter + 2.4)])

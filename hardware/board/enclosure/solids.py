@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from build123d import Align, Box, Cone, Cylinder, Face, Part, Pos, Rot, Solid, Wire
+from build123d import Align, Box, Compound, Cone, Cylinder, Face, Part, Pos, Rot, Solid, Wire
 
 _LOW = (Align.MIN, Align.MIN, Align.MIN)
 _FOOT = (Align.CENTER, Align.CENTER, Align.MIN)
@@ -64,9 +64,13 @@ def rectangle(middle: tuple[float, float], half_x: float, half_y: float, z: floa
 def joined(parts: Iterable[Part]) -> Part:
     """The union."""
     first, *others = parts
-    return first + others if others else first
+    return _part(first + others) if others else first
 
 
 def without(body: Part, holes: Iterable[Part]) -> Part:
     """`body` less what is taken away."""
-    return body - list(holes)
+    return _part(body - list(holes))
+
+
+def _part(shape: Compound | Wire) -> Part:
+    return shape if isinstance(shape, Part) else Part(shape.solids())

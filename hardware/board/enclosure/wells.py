@@ -3,7 +3,7 @@
 from build123d import Part
 
 from enclosure.dimensions import Dimensions
-from enclosure.solids import cone, prism, rod, rod_x, slab, without
+from enclosure.solids import cone, joined, prism, rod, rod_x, slab, without
 
 
 def tube_solid(d: Dimensions, y: float, slack: float = 0.0) -> Part:
@@ -11,13 +11,14 @@ def tube_solid(d: Dimensions, y: float, slack: float = 0.0) -> Part:
     at, rim = (d.well_x, y), d.tube_tip + d.tube_length
     shoulder = rim - d.tube_straight
     wide, narrow = d.tube_rim_diameter + 2 * slack, d.tube_tip_diameter + 2 * slack
-    return cone(at, (d.tube_tip - slack, shoulder), narrow, wide) + rod(at, (shoulder, rim), wide)
+    return joined([cone(at, (d.tube_tip - slack, shoulder), narrow, wide), rod(at, (shoulder, rim), wide)])
 
 
 def tube(d: Dimensions, y: float) -> Part:
     """A closed tube."""
     rim = d.tube_tip + d.tube_length
-    return tube_solid(d, y) + rod((d.well_x, y), (rim, rim + d.tube_cap_height), d.tube_cap_diameter)
+    cap = rod((d.well_x, y), (rim, rim + d.tube_cap_height), d.tube_cap_diameter)
+    return joined([tube_solid(d, y), cap])
 
 
 def block(d: Dimensions) -> Part:
@@ -52,7 +53,7 @@ def carrier(d: Dimensions) -> Part:
         *(rod_x((x[0] - d.carrier_left - 1, x[0] + 1), (y, d.excitation_z), 3.2) for y in d.wells),
         *(rod(at, (d.floor - 1, d.floor + 7), d.thread_2_5) for at in d.carrier_screws),
     ]
-    return without(foot + outer, holes)
+    return without(joined([foot, outer]), holes)
 
 
 def sensor_plate(d: Dimensions) -> Part:
@@ -62,9 +63,10 @@ def sensor_plate(d: Dimensions) -> Part:
     body = slab((x[0] + d.fit, x[1] - d.fit), (y[0] + d.fit, back), (d.floor, d.block_bottom))
     half = d.sensor_board / 2 + 0.2
     holes: list[Part] = []
-    for well in d.wells:
+    ends = ((y[0], d.wells[0] + half), (d.wells[1] - half, y[1]))
+    for well, end in zip(d.wells, ends, strict=True):
         holes += [
-            slab((x[0], x[1]), (well - half, well + half), (d.floor - 1, board_top(d) + 0.2)),
+            slab(x, end, (d.floor - 1, board_top(d) + 0.2)),
             slab(
                 (d.well_x - 2.5, d.well_x + 2.5),
                 (well - 2.0, well + 2.0),
