@@ -28,9 +28,10 @@ _PICTURE = (
     "light = NeoPixel(Pin({light}), 1)\n"
     "light[0] = (40, 40, 40)\n"
     "light.write()\n"
+    "time.sleep_ms(1)\n"  # a WS2812 shows what it took after 0.3 ms of silence
     "print(True)"
 )
-_DARK = "panel.buffer[:] = bytes(1024)\npanel.show()\nlight[0] = (0, 0, 0)\nlight.write()"
+_DARK = "panel.buffer[:] = bytes(1024)\npanel.show()\nlight[0] = (0, 0, 0)\nlight.write()\ntime.sleep_ms(1)"
 _SOUND = "asyncio.run(parts.buzzer.play((200, 200, 200)))\nprint(True)"
 _SCANNED = (
     "scanner.discard()\n"

@@ -6,7 +6,8 @@ board that says that it is half done. Before anything else is written the board 
 that was interrupted would bite (MicroPython, `machine.WDT`).
 
 Updates over the air are in folders of their own, and a file in two copies says which of them counts. What was deployed
-is to count from here on: that file goes before they do.
+is to count from here on: that file goes before they do, and before the board is reset, because `boot.py` starts a
+watchdog for an update on trial.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +20,8 @@ BLOCK = 4096
 # What the journal needs beside the application, in blocks (reader.journal): its reserve, and 32 of the largest results.
 JOURNAL_BLOCKS = 24 + 32 * 3
 _MAIN, _NEW = "/main.py", "/main.py.new"
-_SLOTS = ("/slots.a", "/spare/slots.b", "/slot_a", "/slot_b")  # in the order in which they go
+_CHOICE = ("/slots.a", "/spare/slots.b")
+_SLOTS = ("/slot_a", "/slot_b")
 _AT_ROOT = ("boot", "board")  # of the application, whatever their ending
 
 _HERE = """
@@ -104,6 +106,8 @@ def deploy(board: Board, files: Mapping[str, bytes], progress: Callable[[int, in
     _check_room(block, free, found, files)
     board.put(_NEW, meanwhile())
     board.run(_RENAME)
+    for path in _CHOICE:
+        board.run(_REMOVE.format(path=path))
     board.reset()
     for folder in sorted({parent for path in files for parent in _folders(path)}):
         board.run(_FOLDER.format(path=folder))
