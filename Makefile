@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test test-bluez bench soak lint fmt types lock browser clean
+.PHONY: setup demo test test-bluez test-hardware hardware bench soak lint fmt types lock browser libgl clean
 
 setup: .venv/ready
 
@@ -32,7 +32,7 @@ browser:
 	  { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium; } || \
 	  { echo "The page tests need Chromium: as root, run apt-get install chromium, then run this again"; exit 2; }
 
-test: setup browser lint types
+test: setup browser lint types test-hardware
 	$(BIN)/python -m pytest -n 3 --no-loadscope-reorder
 
 # The hub on the system's own Bluetooth stack, in a QEMU guest. What is missing is installed if this is root; the kernel
@@ -40,6 +40,33 @@ test: setup browser lint types
 test-bluez: setup
 	@$(BIN)/python tests/bluez/prepare.py
 	$(BIN)/python -m pytest tests/bluez
+
+# The board and its enclosure, as code. What that needs is large, so it has an environment and a lock file of its own.
+HARDWARE := .venv-hardware/bin/python
+CIRCUIT := PYTHONPATH=hardware/board:firmware $(HARDWARE) -m circuit
+ENCLOSURE := PYTHONPATH=hardware/board:hardware:firmware $(HARDWARE) -m enclosure
+
+.venv-hardware/ready: hardware.lock | libgl
+	$(PYTHON) -m venv .venv-hardware
+	$(HARDWARE) -m pip install --quiet --require-hashes -r hardware.lock
+	@touch $@
+
+# The geometry kernel is linked against libGL, though it opens no window here.
+libgl:
+	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libGL.so.1")' 2>/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq libgl1; } || \
+	  { echo "The enclosure needs libGL: as root, run apt-get install libgl1, then run this again"; exit 2; }
+
+# STEP and STL go into hardware/board/out; pictures and computed pages into docs/.
+hardware: setup .venv-hardware/ready
+	$(CIRCUIT) generate
+	$(BIN)/python -m circuit check
+	$(ENCLOSURE) --pages
+
+test-hardware: setup .venv-hardware/ready
+	node_modules/.bin/pyright --project hardware/board
+	$(HARDWARE) -m pytest -c tests/board/skidl/pytest.ini tests/board/skidl
+	$(HARDWARE) -m pytest -c tests/enclosure/pytest.ini tests/enclosure
 
 bench: setup
 	$(BIN)/doorstep bench
@@ -66,6 +93,8 @@ lock:
 	  --extra dev pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	  --group stubs -o stubs.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --group hardware -o hardware.lock
 
 clean:
-	rm -rf .venv node_modules server/web/static/vendor hub/page/static/vendor
+	rm -rf .venv .venv-hardware hardware/board/out node_modules server/web/static/vendor hub/page/static/vendor

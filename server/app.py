@@ -31,6 +31,8 @@ import server.recalls.endpoints
 import server.registrations.pages
 import server.retention.endpoints
 import server.staff.pages
+import server.updates.endpoints
+import server.updates.pages
 import server.worklist.endpoints
 from reader import wire
 from server import jobs, problems
@@ -53,6 +55,7 @@ log = logging.getLogger("doorstep.app")
 ROUTERS = (
     server.hubs.endpoints.router,
     server.custody.endpoints.router,
+    server.updates.endpoints.router,
     server.custody.pages.router,
     server.quality.pages.router,
     server.accounts.endpoints.router,
@@ -70,6 +73,7 @@ ROUTERS = (
     server.patients.endpoints.router,
     server.patients.merging_pages.router,
     server.recalls.endpoints.router,
+    server.updates.pages.router,
     server.retention.endpoints.router,
     server.notices.webhook_pages.router,
     server.board.endpoints.router,

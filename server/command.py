@@ -45,6 +45,7 @@ from server.readers import command as readers_command
 from server.registrations import command as registrations_command
 from server.retention import command as retention_command
 from server.settings import SettingsError
+from server.updates import command as updates_command
 
 app = typer.Typer(no_args_is_help=True, help="Run and administer the server.", pretty_exceptions_enable=False)
 app.add_typer(assay_command.app, name="assay")
@@ -54,7 +55,9 @@ app.add_typer(openid_command.app, name="openid")
 app.add_typer(quarantine_command.app, name="quarantine")
 app.add_typer(readers_command.app, name="reader")
 app.add_typer(registrations_command.app, name="registration")
+app.add_typer(updates_command.releases, name="release")
 app.add_typer(retention_command.app, name="retention")
+app.add_typer(updates_command.rollouts, name="rollout")
 app.add_typer(notices_command.app, name="webhook")
 
 OrganisationName = Annotated[str, typer.Option("--organisation", help="Name of the organisation.")]

@@ -23,12 +23,15 @@ from server.database.engine import Sessions, options
 from server.followup import escalation
 from server.notices import privacy, webhook
 from server.notices import retention as retention_notices
+from server.notices import rollouts as rollout_notices
 from server.notices import service as notices
 from server.organisations import repository as organisations
+from server.readers.keys import Keyring
 from server.recalls import service as recalls
 from server.retention import monthly
 from server.retention import service as retention
 from server.settings import Settings
+from server.updates import advancing
 
 log = logging.getLogger("doorstep.jobs")
 
@@ -76,6 +79,11 @@ def make(database_url: str, sessions: Sessions, settings: Settings) -> App:
     @app.task(name="look", queueing_lock="look", lock="look", pass_context=False)
     async def look(timestamp: int) -> None:  # pyright: ignore[reportUnusedFunction]
         await look_for_everybody(sessions, settings)
+
+    @app.periodic(cron=EVERY_MINUTE)
+    @app.task(name="advance", queueing_lock="advance", lock="advance", pass_context=False)
+    async def advance(timestamp: int) -> None:  # pyright: ignore[reportUnusedFunction]
+        await advance_for_everybody(sessions, settings)
 
     return app
 
@@ -150,6 +158,18 @@ async def look_for_everybody(sessions: Sessions, settings: Settings) -> None:
         await retention_notices.send_waiting(sessions, settings, organisation_id, now())
 
     await _for_everybody(sessions, "monthly looks at retention", look)
+
+
+async def advance_for_everybody(sessions: Sessions, settings: Settings) -> None:
+    """Move the rollouts of every organisation on, and tell the leads of those that were paused by their limits."""
+    keyring = Keyring(settings.master_key_bytes())
+
+    async def advance(organisation_id: UUID) -> None:
+        await advancing.go_on_with_all(sessions, keyring, organisation_id)
+        # Now, so that a pause just made is told at once.
+        await rollout_notices.send_waiting(sessions, settings, organisation_id, now())
+
+    await _for_everybody(sessions, "rollouts", advance)
 
 
 async def _for_everybody(sessions: Sessions, what: str, work: Callable[[UUID], Awaitable[None]]) -> None:

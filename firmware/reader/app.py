@@ -14,7 +14,7 @@ import time
 import machine
 from micropython import const
 
-from reader import durable, memory, results, settings, wire
+from reader import memory, results, settings, wire
 from reader.clock import Clock
 from reader.custody import Recorder, genesis
 from reader.drivers import buzzer
@@ -96,9 +96,7 @@ class App:
         if self.identity.floor_ms and (self.wall_ms() or 0) < self.identity.floor_ms:
             self.set_clock(self.identity.floor_ms, None, wire.CLOCK_SERVER)
         self._check()
-        print("release", settings.RELEASE, settings.FOLDER)
-        if durable.exists(settings.ROOT + "/slots.a") or durable.exists(settings.ROOT + "/spare/slots.b"):
-            self.renew("started")
+        self.renew("started")
         memory.forget(*memory.FOR_A_TEST)
         self.session = Session(self.identity, self.journal, self)
         self.workflow = Workflow(self)

@@ -72,7 +72,13 @@ class Downlink:
         elif kind in (wire.DOWN_OPERATORS, wire.DOWN_RECALLS):
             code = self._list(number, kind, message)
         elif kind == wire.DOWN_UPDATE:
-            code = self._update(number, message)
+            taken = self._device.renew("command", message)
+            code = wire.ERR_NONE
+            if taken is True:
+                self._identity.apply(number)  # as with a pack: to await the same image again is harmless
+            else:
+                self._refused = taken or None
+                code = wire.ERR_UNSUPPORTED
         else:
             code = wire.ERR_UNSUPPORTED
         if code == wire.ERR_UNSUPPORTED:
@@ -124,15 +130,6 @@ class Downlink:
         if len(message) != 2 or not self._device.store_list(kind, message.get(wire.DOWN_A)):
             return wire.ERR_UNSUPPORTED
         # As with a pack: to keep the same list twice is harmless.
-        self._identity.apply(number)
-        return wire.ERR_NONE
-
-    def _update(self, number, message):
-        taken = self._device.renew("command", message)
-        if taken is not True:
-            self._refused = taken or None
-            return wire.ERR_UNSUPPORTED
-        # To await the same image again changes nothing.
         self._identity.apply(number)
         return wire.ERR_NONE
 

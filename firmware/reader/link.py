@@ -46,7 +46,7 @@ _RING = const(16)
 
 class Link:
     """`app` gives `session`, `identity`, `journal`, `parts` and `flags()`; `refresh` says that the status has
-    changed.
+    changed. `connection` is None while no central is connected.
     """
 
     def __init__(self, app):
@@ -56,7 +56,7 @@ class Link:
         self._head = 0
         self._tail = 0
         self._overrun = False
-        self._connection = None
+        self.connection = None
         self._limit = _MTU_LEAST - _ATT_HEADER
         self._indicating = False
         self._stale = True
@@ -96,11 +96,6 @@ class Link:
         """Something that the status or the advert says has changed."""
         self._stale = True
 
-    @property
-    def connected(self):
-        """Whether a central is."""
-        return self._connection is not None
-
     def rest(self, resting):
         """Advertise seldom while nobody uses the reader: a hub finds it within a few seconds instead of one."""
         self._interval_us = _RESTING_US if resting else _ADVERTISE_US
@@ -133,7 +128,7 @@ class Link:
         while True:
             self._take_events()
             self._refresh()
-            await asyncio.sleep_ms(self._pump() if self._connection is not None else _ALONE_MS)
+            await asyncio.sleep_ms(self._pump() if self.connection is not None else _ALONE_MS)
 
     # Events
 
@@ -142,8 +137,8 @@ class Link:
             # What was lost is not known, so the connection is not either: end it and begin again.
             self._overrun = False
             self._tail = self._head
-            if self._connection is not None:
-                self._ble.gap_disconnect(self._connection)
+            if self.connection is not None:
+                self._ble.gap_disconnect(self.connection)
                 self._gone()
             return
         while self._tail != self._head:
@@ -151,7 +146,7 @@ class Link:
             event, a, b = self._ring[at], self._ring[at + 1], self._ring[at + 2]
             self._tail = (self._tail + 1) % _RING
             if event == _CONNECT:
-                self._connection = a
+                self.connection = a
                 self._limit = _MTU_LEAST - _ATT_HEADER
                 self._indicating = False
                 self._session.connected()
@@ -162,11 +157,11 @@ class Link:
                 self._limit = min(b, _MTU_WANTED) - _ATT_HEADER
             elif event == _INDICATED:
                 self._confirmed(b)
-            elif event == _WRITE and self._connection is not None:
+            elif event == _WRITE and self.connection is not None:
                 self._written(b)
 
     def _gone(self):
-        self._connection = None
+        self.connection = None
         self._indicating = False
         self._session.disconnected()
         # What a central left half read must not reach the next one.
@@ -181,9 +176,9 @@ class Link:
         self._indicating = False
         if status == 0:
             self._session.control_sent()
-        elif self._connection is not None:
+        elif self.connection is not None:
             # No confirmation within ATT's 30 s: the link is unusable (Core Specification 3F 3.3.3).
-            self._ble.gap_disconnect(self._connection)
+            self._ble.gap_disconnect(self.connection)
 
     def _written(self, handle):
         if handle == self._control:
@@ -205,13 +200,13 @@ class Link:
             if not self._indicating:
                 segment = session.next_control(self._limit)
                 if segment is not None:
-                    self._ble.gatts_indicate(self._connection, self._control, segment)
+                    self._ble.gatts_indicate(self.connection, self._control, segment)
                     self._indicating = True
             for _ in range(_BURST):
                 segment = session.next_up(self._limit)
                 if segment is None:
                     break
-                self._ble.gatts_notify(self._connection, self._up, segment)
+                self._ble.gatts_notify(self.connection, self._up, segment)
                 session.up_sent()
             else:
                 return 0
@@ -222,7 +217,7 @@ class Link:
                 raise
             return _LOOK_MS  # the disconnect event is on its way
         if session.drop:
-            self._ble.gap_disconnect(self._connection)
+            self._ble.gap_disconnect(self.connection)
         if not self._indicating and session.next_control(self._limit) is not None:
             return 0
         return _LOOK_MS
@@ -233,12 +228,12 @@ class Link:
         self._stale = False
         app = self._app
         ble = self._ble
-        admitted = self._connection is not None and self._session.admission.admitted
+        admitted = self.connection is not None and self._session.admission.admitted
         try:
             # Nothing is sent to a central that has not asked; a subscriber is told only once it is admitted.
             ble.gatts_write(self._status, self._session.status(), admitted)
             ble.gatts_write(self._battery, bytes((app.battery(),)), admitted)
-            if self._connection is None:
+            if self.connection is None:
                 self._advertise()  # no memory for it: a central has just connected, and its event is on its way
         except OSError as error:
             if error.errno not in (_ENOMEM, _ENOTCONN):

@@ -7,7 +7,7 @@ takes long (emptying the slot, reading files back) is done a step at a time, as 
 import os
 
 from reader import cbor, copies, durable, manifest, settings, slots, wire
-from reader.identity import is_uint
+from reader.identity import is_bytes, is_uint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,19 +46,16 @@ class Receiver:
         self._list: "Any" = None
         self._files: "Any" = None
 
-    @property
-    def busy(self) -> bool:
-        """Whether an answer is still owed."""
-        return self._work is not None
-
-    def take(self, image_id: "bytes | None", piece: "bytes | None") -> int:
-        """A hub has the image of that id, or sends a piece as it came on `down`; the code of an error, or 0: `step` has
-        the answer."""
-        if image_id is not None:
-            self._awaited = None
-            self._work = self._open(image_id)
-            return wire.ERR_NONE
-        return self._piece(piece)
+    def take(self, what: "Any") -> int:
+        """A hub has an image (the fields of IMAGE) or sends a piece (its bytes as they came on `down`); the code of an
+        error, or 0: `step` has the answer."""
+        if not isinstance(what, list):
+            return self._piece(what)
+        if len(what) != 2 or not is_bytes(what[1], wire.IMAGE_ID_BYTES):
+            return wire.ERR_MALFORMED
+        self._awaited = None
+        self._work = self._open(what[1])
+        return wire.ERR_NONE
 
     def _piece(self, message):
         try:
@@ -68,6 +65,7 @@ class Receiver:
         if (
             not isinstance(fields, list)
             or len(fields) != 3
+            or fields[0] != wire.OP_PIECE
             or not is_uint(fields[1])
             or not isinstance(fields[2], bytes)
         ):
@@ -82,13 +80,13 @@ class Receiver:
         self._work = self._take(offset, data)
         return wire.ERR_NONE
 
-    def step(self) -> "tuple[int, int, int] | None":
-        """Do a little; code, offset and size of WANTED when there is an answer."""
+    def step(self) -> "list[int]":
+        """Do a little; the WANTED when there is an answer."""
         if self._work is None:
-            return None
+            return []
         try:
             next(self._work)
-            return None
+            return []
         except StopIteration:
             pass
         except (MemoryError, OSError):
@@ -97,13 +95,15 @@ class Receiver:
         self._work = None
         code, self._answer = self._answer, wire.ERR_NONE
         if code or self._awaited is None:
-            return code or wire.ERR_IMAGE, 0, 0
-        return wire.ERR_NONE, self._offset, self._awaited.image
+            return [wire.OP_WANTED, code or wire.ERR_IMAGE, 0, 0]
+        return [wire.OP_WANTED, wire.ERR_NONE, self._offset, self._awaited.image]
 
-    def close(self) -> None:
-        """Let go of the files that are open."""
+    def close(self) -> bool:
+        """Let go of the files that are open; whether an answer was still owed."""
+        owed = self._work is not None
         self._close_list()
         self._files = self._work = None
+        return owed
 
     def _hindered(self) -> int:
         if self._device.journal.room_for() < _KEEP:
@@ -122,7 +122,7 @@ class Receiver:
         # What runs may be another than when the command came.
         why = slots.refusal(state, awaited.release, awaited.least)
         if why is not None and not state.trial:
-            self._refuse(why)
+            self._give_up(why)
             return
         self._answer = wire.ERR_STORAGE if state.trial else self._hindered()
         if self._answer:
@@ -140,6 +140,7 @@ class Receiver:
         self._awaited = awaited
         yield from self._find()
         if not self._offset and _free_blocks(self._device.root) < awaited.image // _BLOCK + _BESIDE_BLOCKS:
+            self._awaited = None
             self._answer = wire.ERR_STORAGE
 
     def _take(self, offset: int, data: bytes) -> "Iterator[None]":
@@ -214,7 +215,7 @@ class Receiver:
             return
         why = self._fault_of_manifest()
         if why is not None:
-            self._refuse(why)
+            self._give_up(why)
             return
         self._rewind()
         yield
@@ -299,9 +300,9 @@ class Receiver:
         state.drops += 1
         slots.keep(self._device, state)
         if state.drops > _AGAIN:
-            self._refuse("does not stand its hash")
+            self._give_up("does not stand its hash")
 
-    def _refuse(self, why):
+    def _give_up(self, why):
         state = slots.load(self._device.root)
         if state.awaited is not None:
             state.tell(wire.UPDATE_REFUSED, state.awaited.release)

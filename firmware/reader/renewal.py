@@ -39,6 +39,7 @@ def do(app: "Any", step: str, message: "Any" = None) -> "bool | str | None":
 
 def started(app: "Any") -> None:
     """At each start: what boot.py chose is made known, and what a power cut or boot.py itself left is told."""
+    print("release", settings.RELEASE, settings.FOLDER)
     own = slots.running()
     try:
         state = slots.load(app.root)
@@ -156,7 +157,7 @@ def _at_rest(app):
     return (
         workflow.state == IDLE
         and app.uptime_ms() - workflow.touched_ms >= _UNATTENDED_MS
-        and not app.link.connected
+        and app.link.connection is None
         and app.parts.battery.percent >= power.LOW_PERCENT
         and not app.parts.battery.low
     )

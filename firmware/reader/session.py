@@ -55,7 +55,7 @@ class Session:
             wire.OP_CREDIT: self._credit,
             wire.OP_CLOCK: self._clock,
             wire.OP_IDENTIFY: self._identify,
-            wire.OP_IMAGE: self._image,
+            wire.OP_IMAGE: self._receive,
         }
         self._damaged = []
         self.receiving: "Any" = None  # a reader.receiving.Receiver while a hub brings an image
@@ -126,7 +126,7 @@ class Session:
             elif len(self._replies) >= _REPLIES_WAITING:
                 self._fail(wire.ERR_BUSY, wire.OP_DOWN)
             elif message[0] == _PIECE:
-                code = self._receive(None, message)
+                code = self._receive(message)
                 if code:
                     self._fail(code, wire.OP_DOWN)
             else:
@@ -137,8 +137,8 @@ class Session:
         """Return the segment to indicate on `control` now (memoryview, at most `limit` bytes, ATT MTU - 3) or None."""
         if self.receiving is not None and not self._replies:
             wanted = self.receiving.step()
-            if wanted is not None:
-                self._reply([wire.OP_WANTED, wanted[0], wanted[1], wanted[2]])
+            if wanted:
+                self._reply(wanted)
         if self._control_out.idle and self._replies:
             self._control_out.load(self._replies.pop(0))
         return self._control_out.segment(limit)
@@ -271,36 +271,27 @@ class Session:
         self._reply([wire.OP_DONE, wire.OP_IDENTIFY])
         return wire.ERR_NONE
 
-    def _image(self, fields):
-        if len(fields) != 2 or not is_bytes(fields[1], wire.IMAGE_ID_BYTES):
-            return wire.ERR_MALFORMED
-        return self._receive(fields[1], None)
+    def _receive(self, what):
+        """Give the receiver an IMAGE (its fields) or a piece (its bytes); the code of an error, or 0."""
+        if not self._device.flags() & wire.FLAG_TEST_RUNNING:  # a test needs the memory
+            try:
+                if self.receiving is None:
+                    from reader.receiving import Receiver
 
-    def _receive(self, image_id, piece):
-        """Give an image's id or a piece to the receiver; the code of an error, or 0 when it has an answer or will."""
-        if self._device.flags() & wire.FLAG_TEST_RUNNING:  # which needs the memory
-            self._reply([wire.OP_WANTED, wire.ERR_STORAGE, 0, 0])
-            return wire.ERR_NONE
-        try:
-            if self.receiving is None:
-                from reader.receiving import Receiver
-
-                self.receiving = Receiver(self._device)
-            return self.receiving.take(image_id, piece)
-        except MemoryError:
-            memory.forget(*memory.FOR_AN_UPDATE)
-            self._reply([wire.OP_WANTED, wire.ERR_STORAGE, 0, 0])
-            return wire.ERR_NONE
+                    self.receiving = Receiver(self._device)
+                return self.receiving.take(what)
+            except MemoryError:
+                memory.forget(*memory.FOR_AN_UPDATE)
+        self._reply([wire.OP_WANTED, wire.ERR_STORAGE, 0, 0])
+        return wire.ERR_NONE
 
     def stop_receiving(self):
         """Let go of an image that a hub brings, and of the memory that it takes; what is kept of it stays."""
-        if self.receiving is None:
-            return
-        if self.receiving.busy:
-            self._reply([wire.OP_WANTED, wire.ERR_STORAGE, 0, 0])
-        self.receiving.close()
-        self.receiving = None
-        memory.forget(*memory.FOR_AN_UPDATE)
+        receiving, self.receiving = self.receiving, None
+        if receiving is not None:
+            if receiving.close():
+                self._reply([wire.OP_WANTED, wire.ERR_STORAGE, 0, 0])
+            memory.forget(*memory.FOR_AN_UPDATE)
 
     # -- replies --
 

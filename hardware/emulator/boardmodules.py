@@ -85,7 +85,9 @@ class Stubs:
                 self._read(node.orelse, stub)
             elif isinstance(node, ast.ImportFrom):
                 source = self.module(node.module) if node.module and not node.level else self._beside(node)
-                for alias in node.names if source else ():
+                if source is None:
+                    continue
+                for alias in node.names:
                     taken = source.names if alias.name == "*" else {alias.name}
                     stub.names |= {name for name in taken if not name.startswith("_")}
                     stub.classes |= {

@@ -25,6 +25,7 @@ PAGES: tuple[tuple[May, Link], ...] = (
     (May.SEE_CUSTODY, Link("Custody", "/custody")),
     (May.SEE_CUSTODY, Link("Quarantine", "/quarantine")),
     (May.SEE_CUSTODY, Link("Quality control", "/quality")),
+    (May.SEE_CUSTODY, Link("Updates", "/updates")),
     (May.READ_AUDIT, Link("Audit log", "/audit")),
     (May.USE_EMERGENCY, Link("Emergency access", "/emergency")),
     (May.REVIEW_EMERGENCY, Link("Emergency uses", "/emergency/uses")),

@@ -18,6 +18,7 @@ class May(StrEnum):
     SEE_CUSTODY = "see-custody"
     PROCESS_QUARANTINE = "process-quarantine"
     RECALL = "recall"
+    ROLL_OUT = "roll-out"
     CORRECT = "correct"
     SEE_BOARD = "see-board"
     READ_AUDIT = "read-audit"
@@ -39,6 +40,7 @@ ALLOWED: dict[str, frozenset[May]] = {
         | {
             May.SET_POLICY,
             May.RECALL,
+            May.ROLL_OUT,
             May.CORRECT,
             May.PROCESS_QUARANTINE,
             May.SEE_ERASURES,

@@ -34,6 +34,7 @@ ACTS = {
     May.SEE_CUSTODY: "See custody, quarantine and quality control",
     May.PROCESS_QUARANTINE: "Process quarantine again",
     May.RECALL: "Recall results",
+    May.ROLL_OUT: "Roll out updates of readers",
     May.SEE_BOARD: "See the board",
     May.READ_AUDIT: "Read the audit log",
     May.MANAGE_PEOPLE: "See and change the staff, but no administrator",

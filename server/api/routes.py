@@ -21,6 +21,7 @@ import server.quality.api
 import server.recalls.api
 import server.retention.api
 import server.staff.api
+import server.updates.api
 import server.worklist.api
 from server.accounts.cookies import session_name
 from server.api.access import CSRF_HEADER
@@ -49,6 +50,7 @@ CALLS = (
     server.board.api.router,
     server.custody.api.router,
     server.quality.api.router,
+    server.updates.api.router,
     server.audit.api.router,
     server.retention.api.router,
     server.emergency.api.router,

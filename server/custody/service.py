@@ -32,6 +32,7 @@ from server.readers.repository import StoredKey
 from server.registrations import keys as registration_keys
 from server.registrations import taking as registrations
 from server.results import service as results
+from server.updates import following
 
 _EPOCH_START = datetime.fromtimestamp(0, UTC)
 # Beyond it a hub's clock is no date: year 9999 in milliseconds.
@@ -70,14 +71,21 @@ def accept(
     repository.hub_seen(connection, hub.hub_id, offer.software, source.at)
     key = known.registration_key or registration_keys.ensure(connection, keyring, source.organisation_id, source.at)
     down, commands = downlink.items(connection, keyring, policy, asked.carrier, due, known.epoch, source.at)
+    awaiting = following.awaiting(connection, source.organisation_id)
     head = {
         wire.HEAD_VERSION: wire.VERSION,
         wire.HEAD_NOW_MS: _milliseconds(source.at),
         wire.HEAD_EPOCH: known.epoch,
         wire.HEAD_REGISTRATION_KEY: key,
     }
-    items = [[wire.ITEM_HEADER, head], *_answer_items(len(offer.records), answers), *registered, *down]
-    return lambda: items + (commands.result() if commands else [])
+    items = [*_answer_items(len(offer.records), answers), *registered, *down]
+
+    def answer() -> list[list[Any]]:
+        images = awaiting.result()
+        header = {**head, wire.HEAD_IMAGES: images} if images else head
+        return [[wire.ITEM_HEADER, header], *items, *(commands.result() if commands else [])]
+
+    return answer
 
 
 def encode(items: Sequence[list[Any]]) -> bytes:

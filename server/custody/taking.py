@@ -11,6 +11,7 @@ from server.database.direct import Connection
 from server.results import service as results
 from server.results.record import EventRecord, QcRecord, ResultRecord
 from server.results.service import Understood
+from server.updates import following
 
 _ERROR_MAX = 255
 
@@ -46,6 +47,9 @@ def interpret(
     said = [command for one in taken if (command := _applied(one))]
     if said:
         downlink_repository.commands_taken(connection, said, source.at)
+    updating = following.concerned((one.reader_id, one.content) for one in understood)
+    if updating:
+        following.follow(connection, updating, source.at)
     newer = _newer_keys(taken, own)
     if newer:
         downlink_repository.generation_in_use(connection, newer)

@@ -21,6 +21,7 @@ import server.recalls.models
 import server.registrations.models
 import server.results.models
 import server.retention.models
+import server.updates.models
 
 MODELS = (
     server.accounts.models,
@@ -42,5 +43,6 @@ MODELS = (
     server.registrations.models,
     server.results.models,
     server.retention.models,
+    server.updates.models,
 )
 metadata = SQLModel.metadata

@@ -89,6 +89,14 @@ def is_known(connection: Connection, hub_id: bytes) -> bool:
     return asked.result() is not None
 
 
+_KNOWN = text("SELECT 1 FROM hub WHERE hub_id = :hub_id AND revoked_at IS NULL")
+
+
+async def known(session: AsyncSession, hub_id: bytes) -> bool:
+    """As `is_known`, for a session."""
+    return (await (await session.connection()).execute(_KNOWN, {"hub_id": hub_id})).first() is not None
+
+
 _EPOCH = text("SELECT epoch FROM server_epoch ORDER BY id DESC LIMIT 1")
 
 

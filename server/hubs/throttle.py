@@ -3,9 +3,9 @@
 Guessing is hopeless already (a code has 120 random bits, an assertion a signature), so what is bounded here is the work
 that a flood makes. Only failures count against an address, so that hubs that are in order never wait. A hub that has
 earned a token from an address goes on there past the failures of others, by an allowance of its own; a hub's id, which
-anybody may claim, is never held against it from elsewhere. Tokens count against the hub that earned them. An attempt
-that is refused is not counted: asking makes no wait longer. Memory is bounded; each process of the server counts for
-itself.
+anybody may claim, is never held against it from elsewhere. Tokens count against the hub that earned them, and requests
+for images against the hub that makes them. An attempt that is refused is not counted: asking makes no wait longer.
+Memory is bounded; each process of the server counts for itself.
 """
 
 import ipaddress
@@ -23,6 +23,9 @@ KNOWN_FAILURES = 30
 TOKENS = 120
 """Tokens that one hub may earn at once; it needs one in five minutes."""
 TOKENS_PER_MINUTE = 60
+IMAGES = 120
+"""Requests for images that one hub may make at once: it needs one list a visit, and one an image it fetches."""
+IMAGES_PER_MINUTE = 60
 KEYS_MAX = 20_000
 KNOWN_SECONDS = 24 * 3600
 
@@ -80,6 +83,7 @@ class Throttle:
         self._failures = Allowance(FAILURES, FAILURES_PER_MINUTE, keys_max, clock)
         self._known_failures = Allowance(KNOWN_FAILURES, FAILURES_PER_MINUTE, keys_max, clock)
         self._tokens = Allowance(TOKENS, TOKENS_PER_MINUTE, keys_max, clock)
+        self._images = Allowance(IMAGES, IMAGES_PER_MINUTE, keys_max, clock)
         self._known: OrderedDict[bytes, float] = OrderedDict()
         self._keys_max = keys_max
 
@@ -108,6 +112,13 @@ class Throttle:
         if wait_s:
             raise TooMany(wait_s)
         self._tokens.spend(hub)
+
+    def image(self, hub: bytes) -> None:
+        """Count a request for an image, or for the list of them, by a hub that is known. Raises `TooMany`."""
+        wait_s = self._images.wait_s(hub)
+        if wait_s:
+            raise TooMany(wait_s)
+        self._images.spend(hub)
 
     def _is_known(self, address: str | None, hub: bytes) -> bool:
         at = self._known.get(_pair(address, hub))

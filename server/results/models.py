@@ -104,6 +104,7 @@ class ReaderEvent(Table, table=True):
     __table_args__ = (
         Index("ix_reader_event_received", "organisation_id", "received_at"),
         Index("ix_reader_event_damaged", "reader_id", "number", postgresql_where=text("code = 6")),
+        Index("ix_reader_event_updates", "reader_id", "number", postgresql_where=text("code IN (2, 8)")),
     )
 
     reader_id: bytes = Field(primary_key=True)

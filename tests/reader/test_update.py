@@ -143,6 +143,7 @@ def test_a_piece_at_another_offset_is_dropped_and_one_beyond_the_end_is_an_error
     assert hub.send_down(cbor2.dumps([wire.OP_PIECE, 100, bytes(1025)])) == malformed
     assert hub.send_down(cbor2.dumps([wire.OP_PIECE, 100, "text"])) == malformed
     assert hub.send_down(cbor2.dumps([wire.OP_PIECE, -1, b"x"])) == malformed
+    assert hub.send_down(cbor2.dumps([wire.OP_IMAGE, 100, b"x"])) == malformed
     assert piece(hub, 100, IMAGE[100:200]) == [OK, 200, SIZE]
 
 
@@ -227,6 +228,7 @@ def test_an_image_that_would_leave_the_journal_no_room_is_not_begun(
     with monkeypatch.context() as patch:
         patch.setattr("reader.receiving._free_blocks", lambda root: SIZE // 4096 + 253)
         assert ask(hub) == [wire.ERR_STORAGE, 0, 0]
+        assert piece(hub, 0, IMAGE[:10]) == [wire.ERR_IMAGE, 0, 0]
     with monkeypatch.context() as patch:
         patch.setattr(bench.journal, "room_for", lambda: 3)
         assert ask(hub) == [wire.ERR_STORAGE, 0, 0]

@@ -274,7 +274,7 @@ class Board:
             with contextlib.redirect_stdout(io.StringIO()):
                 yield
         except TransportExecError as error:
-            last = (error.error_output.strip().splitlines() or ["no reason given"])[-1]
+            last = (str(error).strip().splitlines() or ["no reason given"])[-1]  # what the board's traceback ends with
             raise Refused(last) from error
         except _LOST as error:
             raise BoardError("The connection to the board was lost. Plug it in again and run this again.") from error

@@ -28,6 +28,7 @@ from tests.server.accounts.people import browser_of, made, post
 from tests.server.api.programs import API, program
 from tests.server.api.test_emergency_uses import end, use
 from tests.server.api.test_retention import keep, proposed
+from tests.server.api.test_updates import release, rolled_out
 from tests.server.conftest import Database
 from tests.server.running import Organisation, run
 from tests.server.test_routes import signed_in
@@ -107,6 +108,7 @@ def fill(organisation: Organisation) -> dict[str, str]:
         "recall_id": recall.json()["recall"]["id"],
         "erasure_id": erasure.json()["id"],
         "use_id": emergency["id"],
+        "rollout_id": rolled_out(lead, release(organisation)),
         "reader_id": reader.reader_id.hex(),
         "assay": "sars2-ag",
     }
@@ -180,6 +182,16 @@ def test_a_call_is_answered_as_it_is_described(filled: Filled, method: str, path
 
         print(f"DOORSTEP_SEED={SEED}")
         ask()
+
+
+def test_what_no_token_does_is_described_so() -> None:
+    from server.api.routes import document
+
+    calls = document("doorstep-session")["paths"].items()
+    alone = {
+        (method, path) for path, ways in calls for method, way in ways.items() if {"token": []} not in way["security"]
+    }
+    assert alone == set(SESSION_ONLY)
 
 
 def test_the_calls_were_answered_in_many_ways(filled: Filled) -> None:

@@ -28,6 +28,7 @@ from tests.server.registrations import sealing as sealing_registrations
 # Tables that belong to no organisation, and why.
 GLOBAL = {
     "server_epoch": "one server, one history",
+    "firmware_release": "releases are the installation's, and no secret; what is sent to whom is an organisation's",
     "sign_in_throttle": "before sign-in no organisation is known; it holds keyed hashes only",
 }
 TENANT = sorted(set(metadata.tables) - set(GLOBAL))
@@ -68,6 +69,7 @@ async def full(ward: Ward) -> Ward:
             {"id": os.urandom(32), "organisation": ward.id, "account": account.id},
         )
     await sealing_registrations.offer(ward, await sealing_registrations.registered(ward, specimen="S-FIELD"))
+    await _rollout(ward)
     await _second_factor(ward, account.id)
     await _provider(ward, account.id)
     await _emergency(ward, account.id)
@@ -79,6 +81,19 @@ async def full(ward: Ward) -> Ward:
     async with tenancy.transaction(ward.sessions, ward.id) as session:
         assert await sealing.seal(session, ward.id) > 0
     return ward
+
+
+async def _rollout(ward: Ward) -> None:
+    from server.accounts import service as accounts
+    from server.database.columns import now
+    from server.updates import repository
+    from tests.server.updates import images
+
+    rollout_id = await images.started(ward)
+    async with tenancy.transaction(ward.sessions, ward.id) as session:
+        await accounts.create_user(session, f"{os.urandom(4).hex()}@example.org", "A Lead", "lead", None, ward.id)
+        await session.flush()
+        await repository.tell_leads(session, rollout_id, now())
 
 
 async def _second_factor(ward: Ward, account_id: UUID) -> None:

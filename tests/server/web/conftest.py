@@ -87,6 +87,7 @@ def sign_in(chromium: Browser, running: Running) -> Iterator[SignIn]:
             "/retention",
             "/webhook",
             "/correct",
+            "/updates",
         )
         if message.type == "error" and not any(form in address for form in forms):
             complaints.append(message.text)

@@ -131,11 +131,11 @@ def boot():
 def receive(app, image, pieces=None):
     """Bring the image, or so many pieces of it; the last answer."""
     receiver = receiving.Receiver(app)
-    receiver.take(image.digest[:16], None)
+    receiver.take([wire.OP_IMAGE, image.digest[:16]])
     answer = _stepped(receiver)
     while not answer[0] and answer[1] < answer[2] and pieces != 0:
         data = image.bytes[answer[1] : answer[1] + PIECE]
-        hold(not receiver.take(None, cbor.encode([wire.OP_PIECE, answer[1], data])), "a piece is an error")
+        hold(not receiver.take(cbor.encode([wire.OP_PIECE, answer[1], data])), "a piece is an error")
         answer = _stepped(receiver)
         pieces = None if pieces is None else pieces - 1
     receiver.close()
@@ -145,8 +145,8 @@ def receive(app, image, pieces=None):
 def _stepped(receiver):
     while True:
         answer = receiver.step()
-        if answer is not None:
-            return answer
+        if answer:
+            return answer[1:]
 
 
 class Life:
@@ -253,6 +253,6 @@ def go_on(app):
         return False
     image = Image(9)
     hold(renewal.command(app, image.command()) is True, "after the cut a command is refused")
-    hold(receive(app, image)[:2] == (0, len(image.bytes)), "after the cut an image does not become whole")
+    hold(receive(app, image)[:2] == [0, len(image.bytes)], "after the cut an image does not become whole")
     hold(not receiving.flawed("", slots.idle(state)), "after the cut an image is called whole that is not")
     return True
