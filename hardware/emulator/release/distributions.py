@@ -7,9 +7,10 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.message import Message
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from packaging.requirements import Requirement
@@ -145,7 +146,7 @@ def _component(found: Locked, needs: list[str], type: str = "library") -> Compon
 def _licence(name: str) -> tuple[str, bool]:
     """The licence as the installed metadata has it: an SPDX expression, or words and True."""
     try:
-        said = metadata.metadata(name)
+        said = cast(Message, metadata.metadata(name))
     except metadata.PackageNotFoundError:
         return "", False
     expression = said.get("License-Expression")
