@@ -65,7 +65,7 @@ class Laptop:
         self.writer = DirectWriter(self.store, disk_s)
         writer: Any = self.writer
         events = Events(writer, clock)
-        sized = {} if window is None else {"window": window}
+        sized: dict[str, Any] = {} if window is None else {"window": window}
         self._collector = Collector(writer, events, clock, HUB_ID, **sized)
         self._clock = clock
         self.visits: list[Visit] = []

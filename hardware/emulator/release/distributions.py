@@ -149,10 +149,10 @@ def _licence(name: str) -> tuple[str, bool]:
         said = cast(Message, metadata.metadata(name))
     except metadata.PackageNotFoundError:
         return "", False
-    expression = said.get("License-Expression")
-    if expression:
-        return expression, False
-    words = (said.get("License") or "").strip()
+    expressions = said.get_all("License-Expression") or []
+    if expressions:
+        return expressions[0], False
+    words = " ".join(said.get_all("License") or []).strip()
     if words and "\n" not in words and len(words) <= _LICENCE_WORDS and words.upper() != "UNKNOWN":
         return words, True
     classified = [one.rpartition(" :: ")[2] for one in said.get_all("Classifier", []) if one.startswith("License ::")]
