@@ -45,6 +45,7 @@ class Exported:
     received_at: str
     recomputation: str | None
     assay_version: int
+    firmware: str
     illustrative: bool | None
     loinc: str | None
     snomed: str | None
@@ -102,6 +103,7 @@ def _exported(result: Result, illustrative: bool | None, last: Correction | None
         result.received_at.isoformat(),
         result.recomputation,
         result.assay_version,
+        result.firmware,
         illustrative,
         analytes[0].loinc if len(analytes) == 1 else None,
         codes.snomed(result.outcome),
