@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test test-bluez test-hardware hardware bench soak lint fmt types lock browser libgl clean
+.PHONY: setup demo test test-software test-bluez test-hardware hardware bench soak lint fmt types lock browser libgl clean
 
 setup: .venv/ready
 
@@ -32,8 +32,12 @@ browser:
 	  { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium; } || \
 	  { echo "The page tests need Chromium: as root, run apt-get install chromium, then run this again"; exit 2; }
 
-test: setup browser lint types test-hardware
-	$(BIN)/python -m pytest -n 3 --no-loadscope-reorder
+# Side by side: the geometry kernel keeps one core busy, and much of the rest waits for disks, radios and browsers.
+test: setup browser lint types .venv-hardware/ready
+	+$(MAKE) --no-print-directory -j 2 test-hardware test-software
+
+test-software: setup browser
+	$(BIN)/python -m pytest -n 4 --no-loadscope-reorder --durations=60 --durations-min=5
 
 # The hub on the system's own Bluetooth stack, in a QEMU guest. What is missing is installed if this is root; the kernel
 # is only unpacked, into .venv/guest.
