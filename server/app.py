@@ -114,6 +114,8 @@ def create_app(settings: Settings, database_url: str) -> FastAPI:
             asyncio.create_task(watch.work(state.sessions), name="custody alerts"),
             asyncio.create_task(settling.work(state.sessions, state.settle), name="registrations"),
         ]
+        if settings.jobs:
+            workers.append(asyncio.create_task(jobs.work(database_url, state.sessions, settings), name="jobs"))
         try:
             yield
         finally:

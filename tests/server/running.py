@@ -166,12 +166,14 @@ def run(owner_url: str, app_url: str, **settings: Any) -> Iterator[Running]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
+        # No jobs unless asked for: what they do, they do at a minute's turn, in the midst of whatever test runs then.
+        given: dict[str, Any] = {"jobs": False, **settings}
         made = Settings(
             base_url=f"http://127.0.0.1:{port}",
             master_key=secret(),
             token_secret=secret(),
             session_secret=secret(),
-            **settings,
+            **given,
         )
         app = create_app(made, app_url)
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
