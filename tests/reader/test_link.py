@@ -37,7 +37,8 @@ async def test_the_advert_says_what_the_reader_holds() -> None:
         found = await BleakScanner.discover(timeout=1.5, return_adv=True, backend=hands.bench.scanner)
         ((_, advert),) = found.values()
         data = struct.unpack(wire.ADVERT_FORMAT, advert.manufacturer_data[wire.ADVERT_COMPANY])
-        assert data == (wire.VERSION, READER_ID, 2, 0, 0)
+        assert data[:4] == (wire.VERSION, READER_ID, 2, 0)
+        assert data[4] & ~wire.FLAG_CONTROL_CLEAR == 0, "whether it has looked at its quality control yet"
         assert wire.SERVICE_UUID in advert.service_uuids
 
 

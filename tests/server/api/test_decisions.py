@@ -71,6 +71,17 @@ SAME: dict[tuple[str, str], list[tuple[str, str]]] = {
         ("GET", "/emergency-uses/{use_id}/reads"),
     ],
     ("POST", "/emergency/uses/{access_id}/review"): [("POST", "/emergency-uses/{use_id}/review")],
+    ("GET", "/updates"): [("GET", "/releases"), ("GET", "/rollouts")],
+    ("POST", "/updates"): [("POST", "/rollouts")],
+    ("GET", "/updates/{rollout_id}"): [
+        ("GET", "/rollouts/{rollout_id}"),
+        ("GET", "/rollouts/{rollout_id}/readers"),
+    ],
+    ("POST", "/updates/{rollout_id}/{act}"): [
+        ("POST", "/rollouts/{rollout_id}/pause"),
+        ("POST", "/rollouts/{rollout_id}/resume"),
+        ("POST", "/rollouts/{rollout_id}/stop"),
+    ],
     ("GET", "/staff"): [("GET", "/staff")],
     ("GET", "/staff/{account_id}"): [("GET", "/staff/{account_id}")],
     ("POST", "/staff/add"): [("POST", "/staff")],
