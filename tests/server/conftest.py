@@ -71,8 +71,15 @@ def settings(master_key: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name in list(os.environ):
         if name.startswith("DOORSTEP_"):
             monkeypatch.delenv(name)
+    # No jobs unless a test gives them: the server under test would take them from it, a minute's and the test's own.
     return Settings.model_validate(
-        {"master_key": master_key, "token_secret": secret(), "session_secret": secret(), "base_url": ORIGIN}
+        {
+            "master_key": master_key,
+            "token_secret": secret(),
+            "session_secret": secret(),
+            "base_url": ORIGIN,
+            "jobs": False,
+        }
     )
 
 
