@@ -11,10 +11,7 @@ from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import psycopg
 from procrastinate import App, PsycopgConnector
-from procrastinate.exceptions import ConnectorException
-from psycopg_pool import PoolTimeout
 
 from server.audit import sealing
 from server.database import tenancy
@@ -89,12 +86,13 @@ def make(database_url: str, sessions: Sessions, settings: Settings) -> App:
 
 
 async def work(database_url: str, sessions: Sessions, settings: Settings) -> None:
-    """Do the jobs until cancelled; a database that is away is tried again."""
+    """Do the jobs until cancelled. Whatever ends them, such as a database that is away, they begin again: without them
+    nobody is told of what is overdue."""
     while True:
         try:
             async with make(database_url, sessions, settings).open_async() as app:
                 await app.run_worker_async(install_signal_handlers=False, delete_jobs="successful")
-        except (ConnectorException, psycopg.Error, PoolTimeout):
+        except Exception:
             log.exception("the jobs were interrupted; they go on later")
         await asyncio.sleep(AGAIN_SECONDS)
 

@@ -14,7 +14,6 @@ log = logging.getLogger("doorstep.notices")
 
 # What is not urgent comes together, at most once in this time.
 GATHER = timedelta(hours=1)
-_RETRY_FIRST, _RETRY_LONGEST = timedelta(minutes=1), timedelta(hours=1)
 
 
 async def send_waiting(sessions: Sessions, settings: Settings, organisation_id: UUID, at: datetime) -> int:
@@ -40,8 +39,7 @@ async def _tell(sessions: Sessions, settings: Settings, organisation_id: UUID, r
             await asyncio.to_thread(mail.send, settings, mail.compose(settings, *person, notices))
         except mail.NotSent as error:
             log.warning("a notice waits: %s", error)
-            wait = min(_RETRY_LONGEST, _RETRY_FIRST * 2 ** min(notices[0].tries, 6))
-            await repository.put_off(session, ids, at + wait)
+            await repository.put_off(session, ids, at + mail.wait(notices[0].tries))
             return False
         await repository.sent(session, ids, at)
         return True

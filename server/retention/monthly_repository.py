@@ -93,8 +93,9 @@ async def untold(session: AsyncSession, at: datetime) -> Sequence[tuple[UUID, UU
     return [(row[0], row[1]) for row in (await PlainSession.execute(session, statement)).all()]
 
 
-async def take(session: AsyncSession, look_id: UUID, account_id: UUID) -> Waiting | None:
+async def take(session: AsyncSession, key: tuple[UUID, UUID]) -> Waiting | None:
     """One who is to be told, held for this transaction; None where they were told, or another is just telling them."""
+    look_id, account_id = key
     statement = (
         select(RetentionNotice, RetentionLook, col(Account.name), col(Account.email))
         .join(RetentionLook, col(RetentionLook.id) == col(RetentionNotice.look_id))
@@ -108,9 +109,3 @@ async def take(session: AsyncSession, look_id: UUID, account_id: UUID) -> Waitin
     )
     row = (await PlainSession.execute(session, statement)).one_or_none()
     return None if row is None else Waiting(row[0], row[1], row[2], row[3])
-
-
-async def save(session: AsyncSession, notice: RetentionNotice) -> None:
-    """Write what came of telling somebody."""
-    session.add(notice)
-    await session.flush()

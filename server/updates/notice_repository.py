@@ -72,9 +72,3 @@ async def take(session: AsyncSession, key: Key) -> Waiting | None:
     )
     row = (await PlainSession.execute(session, statement)).one_or_none()
     return None if row is None else Waiting(row[0], row[1], row[2], row[3], row[4], row[5])
-
-
-async def save(session: AsyncSession, notice: RolloutNotice) -> None:
-    """Write what came of telling somebody."""
-    session.add(notice)
-    await session.flush()

@@ -71,3 +71,21 @@ async def test_every_job_of_the_server_comes_by_itself(running: Running) -> None
         while (await (await link.execute("SELECT 1 FROM jobs.procrastinate_workers")).fetchone()) is None:
             assert time.monotonic() < deadline, "no worker came"
             await asyncio.sleep(0.1)
+
+
+async def test_the_jobs_begin_again_whatever_ended_them(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, thrice = list[None](), asyncio.Event()
+
+    def broken(*_: object) -> None:
+        begun.append(None)
+        if len(begun) == 3:
+            thrice.set()
+        raise RuntimeError("a job's own mistake")
+
+    monkeypatch.setattr(jobs, "make", broken)
+    monkeypatch.setattr(jobs, "AGAIN_SECONDS", 0)
+    state = running.app.state.doorstep
+    working = asyncio.create_task(jobs.work(state.database_url, state.sessions, running.settings))
+    await asyncio.wait_for(thrice.wait(), PATIENCE_S)
+    assert not working.done()
+    working.cancel()
