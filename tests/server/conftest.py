@@ -7,6 +7,7 @@ import base64
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,16 +44,23 @@ class Database:
     app: str
 
 
-@pytest.fixture(scope="session")
-def database() -> Iterator[Database]:
+@contextmanager
+def cluster() -> Iterator[Database]:
+    """A migrated database in a PostgreSQL of its own."""
     # Not in pytest's own folder: another run of pytest closes that to the user that PostgreSQL runs as.
     with tempfile.TemporaryDirectory(prefix="doorstep-") as folder:
-        cluster = embedded.start(Path(folder) / "postgresql")
-        owner = cluster.get_uri()
+        running = embedded.start(Path(folder) / "postgresql")
+        owner = running.get_uri()
         migrate.upgrade(owner)
         embedded.let_app_log_in(owner)
         yield Database(owner, embedded.as_app(owner))
-        cluster.cleanup()
+        running.cleanup()
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[Database]:
+    with cluster() as made:
+        yield made
 
 
 def secret() -> str:

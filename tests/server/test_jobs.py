@@ -1,19 +1,16 @@
 """A server that runs does its jobs by itself: what is due is told though nobody asks."""
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
 
 from reader import outcome
 from server import jobs
-from server.database import embedded, migrate
 from tests.server import factory
-from tests.server.conftest import Database
+from tests.server.conftest import Database, cluster
 from tests.server.running import Running, run
 
 PATIENCE_S = 60
@@ -22,13 +19,8 @@ PATIENCE_S = 60
 @pytest.fixture(scope="module")
 def database() -> Iterator[Database]:
     """Of its own: jobs are for every organisation of a database, and under one master key."""
-    with tempfile.TemporaryDirectory(prefix="doorstep-") as folder:
-        cluster = embedded.start(Path(folder) / "postgresql")
-        owner = cluster.get_uri()
-        migrate.upgrade(owner)
-        embedded.let_app_log_in(owner)
-        yield Database(owner, embedded.as_app(owner))
-        cluster.cleanup()
+    with cluster() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
