@@ -90,6 +90,8 @@ def todo(status: Mapping[str, Any], reader: Mapping[str, Any], near: bool, busy:
         return "Keep it near: it gets its receipt next." if near else "Bring it near once more, to give it its receipt."
     if reader["update"] is not None and not update_of(reader["update"]).idle:
         return _todo_of_update(reader["update"], near)
+    if reader["flags"] & wire.FLAG_CONTROL_DUE:
+        return "Run its quality control before the next test."
     if reader["undelivered"]:
         return "Nothing to do: what it held is here and waits for the server."
     return _NOTHING_TO_DO

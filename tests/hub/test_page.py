@@ -122,6 +122,8 @@ def test_safe_is_never_said_while_anything_is_not_delivered():
         (reader(on_reader=3), True, True, "Keep it near until everything is collected."),
         (reader(released=2), False, False, "Bring it near once more, to give it its receipt."),
         (reader(undelivered=3), False, False, "Nothing to do: what it held is here and waits for the server."),
+        (reader(flags=wire.FLAG_CONTROL_DUE), True, False, "Run its quality control before the next test."),
+        (reader(flags=wire.FLAG_CONTROL_DUE, on_reader=3), True, False, "Keep it near: it is collected next."),
     ],
 )
 def test_each_reader_says_what_to_do_with_it(one, near, busy, said):
