@@ -26,6 +26,7 @@ PIECE_BYTES = 64 * 1024  # written and synced at once
 FAILURES_TOLD = 3
 BACKOFF_FIRST_S = 5.0
 BACKOFF_CAP_S = 900.0
+LIST_AGAIN_S = 60.0  # while as many readers await one as when the list was asked for
 LIED_PAUSE_S = 3600.0  # a server that sends something else than it named is not asked for it again at once
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _PROBLEMS = ("image-wrong", "image-not-got", "image-not-kept")
@@ -94,9 +95,15 @@ class Images:
         """Bring images until cancelled: after each time the server was heard. Raises only StoreError."""
         await self.look()
         failures = 0
+        brought: int | None = None  # for how many readers all is here, and when to ask for them again
+        again_s = 0.0
         while True:
             await self._heard.wait()
             self._heard.clear()
+            awaiting, now_s = self._awaiting, asyncio.get_running_loop().time()
+            if awaiting == brought and now_s < again_s:
+                continue
+            brought = None
             try:
                 await self.bring()
             except StoreError:
@@ -108,6 +115,7 @@ class Images:
                 await asyncio.sleep(self._chance.uniform(longest / 2, longest))
                 continue
             failures = 0
+            brought, again_s = awaiting, now_s + LIST_AGAIN_S
             await self._events.solved(*_PROBLEMS)
 
     async def look(self) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from bumble import hci
-from bumble.controller import Controller
 from bumble.transport.common import StreamPacketSource
 
 from .air import Air, LinkModel
 from .antenna import Antenna, OnAir
 from .backend import AirClient, AirScanner, backends
+from .central import Central
 from .flash import Flash
 from .reader import EmulatedReader
 from .wiring import FIRMWARE
@@ -116,7 +116,7 @@ class _Hub(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
         self._source = StreamPacketSource()
-        self._controller = Controller("hub", link=self._bench.air)
+        self._controller = Central("hub", link=self._bench.air)
         self._controller.le_acl_data_packet_length = 251
         self._source.set_packet_sink(self._controller)
         self._controller.set_packet_sink(self)

@@ -122,4 +122,18 @@ class Radio:
                     )
                 except core.BaseBumbleError as error:
                     raise BleakError(f"The reader at {address} did not accept the connection: {error}") from error
+                except asyncio.CancelledError:
+                    await self._give_up(device, address)
+                    raise
         return device, connection, Peer(connection)
+
+    @staticmethod
+    async def _give_up(device: Device, address: str) -> None:
+        """End an attempt to connect that nobody waits for any more, or no other could begin."""
+        commands: Any = hci
+        answer: Any = await device.send_sync_command_raw(commands.HCI_LE_Create_Connection_Cancel_Command())
+        if answer.return_parameters.status == hci.HCI_ErrorCode.SUCCESS:
+            return
+        connection = device.find_connection_by_bd_addr(hci.Address(address))
+        if connection is not None:  # it was made in the same moment
+            await connection.disconnect()

@@ -176,6 +176,28 @@ async def test_an_image_that_is_not_what_the_server_named_is_thrown_away_and_tol
     assert server.count(path_of(CONTENT)) == 1, "it is not asked for again at once"
 
 
+async def test_the_list_is_not_asked_for_again_while_nothing_has_changed(hub, server):
+    server.images = {READER: CONTENT}
+    running = asyncio.create_task(hub.images.run())
+    try:
+        await hub.courier.exchange()
+        await told(hub, lambda event: event["event"] == "image")
+        for _ in range(5):
+            await hub.courier.exchange()
+            await asyncio.sleep(0)
+        assert server.count("/hub/v1/images") == 1
+        server.images = {READER: CONTENT, OTHER: CONTENT}
+        await hub.courier.exchange()
+        async with asyncio.timeout(60):
+            while True:  # nothing tells of it
+                if await awaited(hub, OTHER) is not None:
+                    break
+                await asyncio.sleep(0.01)
+        assert server.count("/hub/v1/images") == 2
+    finally:
+        running.cancel()
+
+
 async def test_a_lie_about_one_image_does_not_hold_up_another(hub, server):
     other = CONTENT[::-1]
     server.images = {READER: CONTENT, OTHER: other}

@@ -55,8 +55,9 @@ async def until(village: Village, wanted: Callable[[dict[str, Any]], object]) ->
                 await asyncio.sleep(LOOK_S)
                 found = await rollout(village, "status")
     except TimeoutError:
-        consoles = {one.name: one.reader.console[-6:] for one in village.path.readers}
-        raise AssertionError(f"The rollout did not get there: {found}\n{consoles}") from None
+        consoles = {one.name: list(one.reader.console)[-6:] for one in village.path.readers}
+        said = "\n".join(map(str, village.events[-30:]))
+        raise AssertionError(f"The rollout did not get there: {found}\n{consoles}\nThe hub:\n{said}") from None
     return found
 
 
