@@ -37,7 +37,7 @@ test: setup browser lint types .venv-hardware/ready
 	+$(MAKE) --no-print-directory -j 2 test-hardware test-software
 
 test-software: setup browser
-	$(BIN)/python -m pytest -n 4 --no-loadscope-reorder --durations=60 --durations-min=5
+	$(BIN)/python -m pytest -n 3 --no-loadscope-reorder --durations=40 --durations-min=5
 
 # The hub on the system's own Bluetooth stack, in a QEMU guest. What is missing is installed if this is root; the kernel
 # is only unpacked, into .venv/guest.
