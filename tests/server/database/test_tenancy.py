@@ -21,6 +21,7 @@ from server.database.engine import APP_ROLE, Sessions, make_engine
 from server.database.tables import metadata
 from tests.reader.stubs.packs import pack
 from tests.server import factory
+from tests.server.audit.test_sealing import seal
 from tests.server.conftest import ACTOR, Database, Ward
 from tests.server.quality.test_records import control
 from tests.server.registrations import sealing as sealing_registrations
@@ -39,7 +40,6 @@ async def full(ward: Ward) -> Ward:
     """A ward with rows in as many tables as an ordinary day fills."""
     from server.accounts import service as accounts
     from server.assays import service as assays
-    from server.audit import sealing
     from server.results import service as results
 
     reader = await ward.reader()
@@ -78,8 +78,7 @@ async def full(ward: Ward) -> Ward:
     await _follow_up(ward, account.id, row.id)
     async with tenancy.transaction(ward.sessions, ward.id) as session:
         await results.read_patient_data(session, ward.keyring, ACTOR, ward.id, "care", row.id)
-    async with tenancy.transaction(ward.sessions, ward.id) as session:
-        assert await sealing.seal(session, ward.id) > 0
+    assert await seal(ward) > 0
     return ward
 
 

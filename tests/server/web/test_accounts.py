@@ -34,6 +34,7 @@ def confirm(page: Page) -> bytes:
     page.get_by_label("Code", exact=True).fill(code(secret, 0))
     page.get_by_role("button", name="Turn it on").click()
     page.get_by_role("heading", name="Your recovery codes").wait_for()
+    page.wait_for_load_state()
     return secret
 
 

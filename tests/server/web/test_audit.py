@@ -39,7 +39,8 @@ def test_an_auditor_finds_who_looked_at_a_result(audited: Organisation, sign_in:
     page.goto("/audit")
     page.get_by_label("What", exact=True).select_option("result.read")
     page.get_by_role("button", name="Show").click()
-    [row] = page.locator("tbody tr").all()
+    row = page.locator("tbody tr")
+    expect(row).to_have_count(1)
     for words in ("Sam Clinician", "result.read for care"):
         expect(row).to_contain_text(words)
     expect(row).not_to_contain_text("P-1")

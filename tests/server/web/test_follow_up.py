@@ -35,6 +35,7 @@ def act(page: Page, button: str, note: str = "", choose: str = "") -> None:
         page.get_by_label("In your words").fill(note)
     page.get_by_role("button", name=button, exact=True).click()
     page.get_by_role("heading", name="Follow-up", exact=True).wait_for()
+    page.wait_for_load_state()
 
 
 def state(page: Page) -> str:

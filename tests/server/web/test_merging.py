@@ -15,7 +15,7 @@ from server.patients.service import Entry
 from tests.server import factory
 from tests.server.running import Organisation, Running
 from tests.server.web.conftest import DESKTOP, PHONE, SignIn
-from tests.server.web.test_pages import axe
+from tests.server.web.test_pages import axe, listed
 
 ONE = Entry("Zoë", "O'Neill", date(1980, 3, 7), "9990000018", "07700 900123", postcode="LS1 4AP")
 OTHER = Entry("Zoe", "Oneill", date(1980, 3, 7), phone="07700 900123", address="4 Mill Lane")
@@ -53,6 +53,7 @@ def compare(page: Page, one: UUID) -> None:
 
 
 def row(page: Page, name: str) -> list[str]:
+    page.wait_for_load_state()
     cells = page.get_by_role("row", name=name).get_by_role("cell").locator(".worklist__value")
     return [text.strip() for text in cells.all_inner_texts()]
 
@@ -77,7 +78,7 @@ def test_two_entries_are_compared_merged_and_taken_apart_again(
     page.get_by_label("Date of birth").check()
     merge.click()
     page.get_by_role("heading", name="Zoë O'Neill", level=1).wait_for()
-    assert sorted(page.locator(".worklist__link").all_inner_texts()) == ["A-1", "B-1"]
+    assert sorted(listed(page)) == ["A-1", "B-1"]
     expect(page.locator("main")).to_contain_text("Merged with another entry")
     # The other's address leads to the person that it is now.
     page.goto(f"/people/{other}")
@@ -86,7 +87,7 @@ def test_two_entries_are_compared_merged_and_taken_apart_again(
     expect(page.locator("main")).to_contain_text("These specimens go back to the merged entry: B-1.")
     page.get_by_role("button", name="They are two people: take apart").click()
     page.get_by_role("heading", name="Zoe Oneill", level=1).wait_for()
-    assert page.locator(".worklist__link").all_inner_texts() == ["B-1"]
+    assert listed(page) == ["B-1"]
     expect(page.locator("main")).to_contain_text("Taken apart again from another entry")
 
 

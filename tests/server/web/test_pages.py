@@ -25,6 +25,7 @@ KINDS = {
 
 
 def listed(page: Page) -> list[str]:
+    page.wait_for_load_state()  # a click ends when the next page begins
     return page.locator(".worklist__link").all_inner_texts()
 
 
@@ -32,6 +33,7 @@ def open_result(page: Page, specimen: str) -> None:
     page.goto("/")
     page.get_by_role("link", name=specimen, exact=True).click()
     page.get_by_role("heading", name=re.compile(f"Specimen {specimen}")).wait_for()
+    page.wait_for_load_state()
 
 
 def fact(page: Page, name: str) -> str:

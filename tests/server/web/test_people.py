@@ -9,7 +9,7 @@ from reader import outcome
 from tests.server import factory
 from tests.server.running import Organisation, Running
 from tests.server.web.conftest import DESKTOP, PHONE, SignIn
-from tests.server.web.test_pages import axe, open_result
+from tests.server.web.test_pages import axe, listed, open_result
 
 
 @pytest.fixture
@@ -50,10 +50,10 @@ def test_a_person_is_registered_for_one_specimen_and_found_again_for_the_next(
 ) -> None:
     page = sign_in(waiting, java_script_enabled=script)
     page.get_by_role("navigation", name="Lists").get_by_role("link", name="Of nobody yet").click()
-    assert sorted(page.locator(".worklist__link").all_inner_texts()) == ["P-1", "P-2"]
+    assert sorted(listed(page)) == ["P-1", "P-2"]
     register(page)
     expect(page.locator("main")).to_contain_text("999 000 0018")
-    assert page.locator(".worklist__link").all_inner_texts() == ["P-1"]
+    assert listed(page) == ["P-1"]
     look_for(page, "P-2", "Zoe", "Oneill", ("7", "3", "1980"), "9990000018")
     expect(page.locator("#found")).to_contain_text("Very likely the same person")
     page.get_by_role("button", name="It is this person").click()
@@ -63,7 +63,7 @@ def test_a_person_is_registered_for_one_specimen_and_found_again_for_the_next(
     card.get_by_label("NHS number", exact=True).check()
     card.get_by_role("button", name="It is this person").click()
     page.get_by_role("heading", name="Zoë O'Neill").wait_for()
-    assert sorted(page.locator(".worklist__link").all_inner_texts()) == ["P-1", "P-2"]
+    assert sorted(listed(page)) == ["P-1", "P-2"]
     open_result(page, "P-1")
     person = page.locator(".whose")
     expect(person).to_contain_text("Zoë O'Neill")
@@ -111,7 +111,7 @@ def test_a_specimen_said_to_be_the_wrong_persons_is_taken_away_with_a_reason(
     page.get_by_label("Why is it not this person's?").fill("Labels were swapped")
     page.get_by_role("button", name="Take it away").click()
     page.get_by_role("heading", name="Results of nobody yet").wait_for()
-    assert sorted(page.locator(".worklist__link").all_inner_texts()) == ["P-1", "P-2"]
+    assert sorted(listed(page)) == ["P-1", "P-2"]
 
 
 def test_a_wrong_number_or_date_is_told_and_nothing_typed_is_lost(waiting: Organisation, sign_in: SignIn) -> None:

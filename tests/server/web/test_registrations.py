@@ -12,7 +12,7 @@ from tests.server import factory
 from tests.server.registrations.sealing import plain, seal
 from tests.server.running import Organisation, Running
 from tests.server.web.conftest import DESKTOP, PHONE, SignIn
-from tests.server.web.test_pages import axe
+from tests.server.web.test_pages import axe, listed
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_somebody_decides_who_it_is_and_takes_it_off_the_list(
     card.get_by_label("NHS number", exact=True).check()
     card.get_by_role("button", name="It is this person").click()
     page.get_by_role("heading", name="Zoë O'Neill").wait_for()
-    assert page.locator(".worklist__link").all_inner_texts() == ["F-2"]
+    assert listed(page) == ["F-2"]
     page.goto(address)
     page.get_by_label("What was done").fill("Asked her: it is a new number")
     page.get_by_role("button", name="Take it off this list").click()

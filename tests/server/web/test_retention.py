@@ -17,7 +17,7 @@ from server.patients.service import Entry
 from tests.server.running import Organisation, Running
 from tests.server.web.conftest import DESKTOP, PHONE, SignIn
 from tests.server.web.test_lead import led
-from tests.server.web.test_pages import axe, fact, open_result
+from tests.server.web.test_pages import axe, fact, listed, open_result
 
 __all__ = ["led"]
 
@@ -110,7 +110,7 @@ def test_a_rule_is_set_shown_with_what_is_due_and_run(old: Organisation, sign_in
     assert answer.status == 410
     assert "This result was erased" in answer.text()
     page.goto("/")
-    assert page.locator(".worklist__link").all_inner_texts() == ["P-1"]
+    assert listed(page) == ["P-1"]
     page.goto("/custody")
     page.get_by_role("button", name="Prove").first.click()
     expect(page.locator("main")).to_contain_text("2 of them erased, by the hash that is kept")
