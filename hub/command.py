@@ -253,6 +253,8 @@ def export(
     print(
         f"{file} holds {made.records} records and {made.receipts} receipts. They stay queued here until receipts come."
     )
+    if made.registrations:
+        print(f"It holds {made.registrations} registrations too. They stay queued here until a server answers.")
     if made.sightings_left:
         print("It tells nothing of when readers were seen: this hub has not heard the server's clock since it started.")
 
@@ -277,6 +279,8 @@ def import_file(
     print(
         f"Taken: {found.records} records to carry on, {found.receipts} receipts, {found.messages} messages to readers."
     )
+    if found.registrations:
+        print(f"Taken too: {found.registrations} registrations to carry on.")
     if found.receipts:
         print("A receipt from a file counts as delivery once its reader has taken it: bring the readers near.")
     if found.aside:

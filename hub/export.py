@@ -1,10 +1,12 @@
 """`doorstep hub export`: what this hub holds without a receipt, in a file for another hub or the server.
 
 Nothing is marked as sent: a record stays queued until its receipt, so that a stick that is lost has lost nothing. The
-file holds records sealed by the readers, sightings, and receipts and messages sealed by the server: no secret of ours.
+file holds records sealed by the readers, registrations sealed to the server, sightings, and receipts and messages
+sealed by the server: no secret of ours.
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +32,8 @@ _RECORDS = """
     WHERE records.id > ? AND state <> 3 AND number > delivered ORDER BY records.id LIMIT ?
 """
 _EVIDENCE = "SELECT id, sealed, hash FROM evidence WHERE id > ? AND state = 0 ORDER BY id LIMIT ?"
+# No receipt ever covers one: it stays queued until a server answers for it over a network.
+_REGISTRATIONS = "SELECT id, sealed, hash FROM registrations WHERE id > ? AND state = 0 ORDER BY id LIMIT ?"
 _CARRIED = """
     SELECT carried.id, sealed, hash FROM carried LEFT JOIN readers USING (reader_id)
     WHERE carried.id > ? AND number > coalesce(delivered, 0) ORDER BY carried.id LIMIT ?
@@ -41,6 +45,7 @@ class Exported:
     """What the file holds, in items, and its size in bytes. `sightings_left` could not be dated and stay here."""
 
     records: int
+    registrations: int
     sightings: int
     receipts: int
     messages: int
@@ -49,7 +54,7 @@ class Exported:
 
 
 def export(folder: Path, path: Path, overwrite: bool = False, progress: Progress = silently) -> Exported:
-    """Write `path` whole, or not at all. `progress` is called with records written and records in all.
+    """Write `path` whole, or not at all. `progress` is called with items written and items in all.
 
     Raises NotEnrolled, StoreError and its kinds, FileRefused.
     """
@@ -73,12 +78,17 @@ def _write(connection: Any, hub_id: bytes, key: ECKey, path: Path, overwrite: bo
     head = Head(hub_id, now.wall_ms, epoch, heard_ms, f"doorstep {version('doorstep')}")
     total = connection.execute("SELECT coalesce(sum(undelivered), 0) FROM readers").fetchone()[0]
     total += connection.execute("SELECT count(*) FROM carried WHERE state = 0").fetchone()[0]
-    done = 0
+    total += connection.execute("SELECT count(*) FROM registrations WHERE state = 0").fetchone()[0]
+    records = registrations = 0
     with FileWriter(path, head, overwrite) as out:
-        for sealed in _sealed(connection):
+        for sealed in _sealed(connection, chain_hash, _EVIDENCE, _RECORDS, _CARRIED):
             out.add(FROM_HUB, cbor.encode([wire.ITEM_RECORD, sealed]))
-            done += 1
-            progress(done, max(total, done))
+            records += 1
+            progress(records, max(total, records))
+        for sealed in _sealed(connection, _sha256, _REGISTRATIONS):
+            out.add(FROM_HUB, cbor.encode([wire.ITEM_REGISTRATION, sealed]))
+            registrations += 1
+            progress(records + registrations, max(total, records + registrations))
         seen, left = _sightings(connection, now, time)
         for sighting in seen:
             out.add(FROM_HUB, cbor.encode([wire.ITEM_SIGHTING, exchange.sighting_fields(sighting)]))
@@ -90,17 +100,21 @@ def _write(connection: Any, hub_id: bytes, key: ECKey, path: Path, overwrite: bo
             for row in rows:
                 out.add(FROM_SERVER, cbor.encode([item, *row]))
         size = out.finish(lambda data: _sign(key, data))
-    return Exported(done, len(seen), len(receipts), len(messages), left, size)
+    return Exported(records, registrations, len(seen), len(receipts), len(messages), left, size)
 
 
-def _sealed(connection: Any) -> Iterator[bytes]:
-    """Evidence, our own records and those carried for others, the oldest first. Raises StoreDamaged."""
-    for select in (_EVIDENCE, _RECORDS, _CARRIED):
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def _sealed(connection: Any, hashed: Callable[[bytes], bytes], *selects: str) -> Iterator[bytes]:
+    """What each of `selects` finds, the oldest first. Raises StoreDamaged where `hashed` is not what was noted."""
+    for select in selects:
         after = 0
         while rows := connection.execute(select, (after, _PORTION)).fetchall():
             after = rows[-1][0]
             for _, sealed, hash in rows:
-                if chain_hash(sealed) != hash:
+                if hashed(sealed) != hash:
                     raise StoreDamaged(
                         "The hub's database is damaged; nothing was exported. Run `doorstep hub run` near the readers: "
                         "it begins a new one, and they offer what they hold again."

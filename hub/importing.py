@@ -1,7 +1,7 @@
 """`doorstep hub import`: records of another hub to carry on, and receipts and messages for the readers known here.
 
 Nobody vouches for a file, so nothing in it is believed that cannot be proved later: records are carried beside our own
-and judged by the server; a receipt counts once the reader it is sealed for has taken it.
+and judged by the server, and so are registrations; a receipt counts once the reader it is sealed for has taken it.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from hub.clock import Clock
 from hub.database import transaction
 from hub.errors import HubError, Malformed
 from hub.exchange import Command, Receipt, downlink
-from hub.sealed import SealedRecord, is_bytes, read_record
+from hub.sealed import SealedRecord, is_bytes, read_record, read_registration
 from hub.sealed_file import FROM_HUB, FileRefused, Frame, Head, Progress, silently
 from hub.store import ASIDE, Store
 from reader import wire
@@ -29,13 +29,15 @@ class NoRoom(HubError):
 
 @dataclass(slots=True)
 class Imported:
-    """What was new, in items; `known` is what was here before, `unknown` receipts of readers this hub has not seen.
+    """What was new, in items; `known` is how many of the records were here before, `unknown` receipts of readers this
+    hub has not seen.
 
     `epoch_moved` says that the server was restored, by which everything kept here is offered again.
     """
 
     records: int = 0
     known: int = 0
+    registrations: int = 0
     receipts: int = 0
     messages: int = 0
     aside: int = 0
@@ -45,9 +47,11 @@ class Imported:
 
 @dataclass(slots=True)
 class _Items:
-    """The checked items of one frame. Sightings are left to the hub that made them: it cannot vouch through us."""
+    """The checked items of one frame; a registration is its id and its bytes. Sightings are left to the hub that made
+    them: it cannot vouch through us."""
 
     records: list[SealedRecord]
+    registrations: list[tuple[bytes, bytes]]
     receipts: list[Receipt]
     commands: list[Command]
     aside: list[tuple[bytes, int, int]]
@@ -69,6 +73,7 @@ def take(folder: Path, path: Path, progress: Progress = silently) -> Imported:
             new = store.carry(items.records, now_ms)
             found.records += new
             found.known += len(items.records) - new
+            found.registrations += store.carry_registrations(items.registrations, now_ms)
             store.take_down(items, checked.head.epoch, found, now_ms)
         return found
     finally:
@@ -81,12 +86,14 @@ def _look(frame: Frame) -> None:
 
 def _read(frame: Frame) -> _Items:
     """Raises Malformed for an item that is not of the protocol."""
-    found, at = _Items([], [], [], []), 0
+    found, at = _Items([], [], [], [], []), 0
     while at < len(frame.content):
         item, at = cbor.decode_next(frame.content, at)
         match item:
             case [wire.ITEM_RECORD, bytes() as sealed] if frame.kind == FROM_HUB:
                 found.records.append(read_record(sealed))
+            case [wire.ITEM_REGISTRATION, bytes() as sealed] if frame.kind == FROM_HUB:
+                found.registrations.append((read_registration(sealed), sealed))
             case [wire.ITEM_SIGHTING, dict()] if frame.kind == FROM_HUB:
                 pass
             case [wire.ITEM_RECEIPT, reader_id, number, sealed] if frame.kind != FROM_HUB:
@@ -149,6 +156,13 @@ class _Taking(Store):
                     (record.reader_id, record.number, record.hash, record.sealed, now_ms),
                 ).rowcount
         return new
+
+    def carry_registrations(self, registrations: Sequence[tuple[bytes, bytes]], now_ms: int) -> int:
+        """Queue those of another hub that are not here, beside our own; how many were new. Raises QueueFull."""
+        if not registrations:
+            return 0
+        with transaction(self._db):
+            return self._queue_registrations(registrations, now_ms)
 
     def take_down(self, items: _Items, epoch: bytes | None, found: Imported, now_ms: int) -> None:
         """Keep receipts and messages for readers that are known here, and what the server set aside."""

@@ -53,12 +53,7 @@ class RegistrationQueue:
     def keep_registration(self, registration_id: bytes, sealed: bytes, now_ms: int) -> None:
         """Queue one, sealed. Raises QueueFull."""
         with transaction(self._db):
-            count: int = self._db.execute("SELECT count(*) FROM registrations WHERE state <> ?", (_HELD,)).fetchone()[0]
-            if count >= REGISTRATIONS_MAX:
-                raise QueueFull(
-                    f"{count} registrations wait here already. Connect to a network, so that they are delivered first."
-                )
-            self._insert([(registration_id, sealed, hashlib.sha256(sealed).digest(), now_ms)])
+            self._queue_registrations([(registration_id, sealed)], now_ms)
 
     def registrations(self, limit: int) -> list[Queued]:
         """The oldest that the server has not answered; none while it is not known to take them.
@@ -103,6 +98,17 @@ class RegistrationQueue:
             return self._insert(found)
 
     # inside a transaction of the store ------------------------------------------------------------
+
+    def _queue_registrations(self, sealed: Sequence[tuple[bytes, bytes]], now_ms: int) -> int:
+        """Queue what is not here yet, each an id and the bytes; how many were new. Raises QueueFull."""
+        new = self._insert((id, data, hashlib.sha256(data).digest(), now_ms) for id, data in sealed)
+        count: int = self._db.execute("SELECT count(*) FROM registrations WHERE state <> ?", (_HELD,)).fetchone()[0]
+        if count > REGISTRATIONS_MAX:  # the transaction is undone
+            raise QueueFull(
+                f"{count - new} registrations wait here already. Connect to a network, so that they are delivered "
+                "first."
+            )
+        return new
 
     def _insert(self, rows: Iterable[tuple[Any, ...]]) -> int:
         return self._db.executemany(

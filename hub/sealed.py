@@ -1,4 +1,5 @@
-"""What a blind courier may read of a sealed record: reader, number, previous hash and key generation, all in clear."""
+"""What a blind courier may read of what is sealed, all in clear: of a record its reader, number, previous hash and key
+generation; of a registration its id."""
 
 import hashlib
 from dataclasses import dataclass
@@ -51,6 +52,17 @@ def read_record(sealed: bytes) -> SealedRecord:
     if not is_uint(number, 0xFFFFFFFF) or number == 0 or not is_uint(generation, 0xFFFFFFFF):
         raise Malformed("The sealed record's number is out of range.")
     return SealedRecord(reader_id, number, previous, generation, chain_hash(sealed), sealed)
+
+
+def read_registration(sealed: bytes) -> bytes:
+    """The id of a sealed registration (protocol section 7). Raises Malformed; opens nothing."""
+    value = cbor.decode(sealed, wire.REGISTRATION_MAX)
+    parts = cast(list[Any], value) if isinstance(value, list) else []
+    lengths = (wire.REGISTRATION_KEY_ID_BYTES, wire.HUB_ID_BYTES, wire.REGISTRATION_ID_BYTES)
+    sound = len(parts) == 4 and all(is_bytes(part, size) for part, size in zip(parts, lengths, strict=False))
+    if not sound or not isinstance(parts[3], bytes):
+        raise Malformed("This is not a sealed registration: that has the ids of its key, its hub and itself.")
+    return parts[2]
 
 
 def chain_hash(sealed: bytes) -> bytes:

@@ -320,6 +320,9 @@ def import_file(
         stop(str(error), FAILED)
     words = f"{made.records} records: {made.held} held now, {made.duplicates} held before"
     words += "".join(f", {count} {what}" for what in ("conflicts", "quarantined") if (count := getattr(made, what)))
+    if made.registrations:
+        words += f". {made.registrations} registrations"
+        words += f", {aside} of them set aside" if (aside := made.registrations_set_aside) else ""
     back = f" {answer} holds {made.receipts} receipts for the hub." if answer else ""
     say(asdict(made), as_json, f"{words}.{back}")
 

@@ -36,6 +36,7 @@ from server.readers.keys import Keyring
 
 BATCH_RECORDS = 500
 BATCH_SIGHTINGS = 400
+BATCH_REGISTRATIONS = 100
 _ACTOR = Actor("command", "doorstep server import")
 _NAMES = {wire.HELD: "held", wire.DUPLICATE: "duplicates", wire.CONFLICT: "conflicts", wire.QUARANTINED: "quarantined"}
 
@@ -51,6 +52,8 @@ class Imported:
     conflicts: int = 0
     quarantined: int = 0
     sightings: int = 0
+    registrations: int = 0
+    registrations_set_aside: int = 0
     receipts: int = 0
     messages: int = 0
 
@@ -90,9 +93,9 @@ async def take(
     found, down = Imported(hub.hub_id.hex()), _Down()
     policy = downlink.Policy(timedelta(0), clock_floor, tickets=False)
     try:
-        for records, sightings in _batches(path, checked, progress):
+        for records, sightings, registrations in _batches(path, checked, progress):
             # Sightings in a file are in terms of our own clock, for nobody knows how long it was on its way.
-            offer = Offer(_milliseconds(now()), None, checked.head.software, {}, records, sightings)
+            offer = Offer(_milliseconds(now()), None, checked.head.software, {}, records, sightings, registrations)
             _count(found, down, offer, _accepted(pool, keyring, policy, holder, offer))
     except Unauthorised:
         raise FileRefused(_not_ours(path, checked)) from None
@@ -123,6 +126,7 @@ def _accepted(
 def _count(found: Imported, down: _Down, offer: Offer, items: list[list[Any]]) -> None:
     found.records += len(offer.records)
     found.sightings += len(offer.sightings)
+    found.registrations += len(offer.registrations)
     for item in items:
         match item[0]:
             case wire.ITEM_HEADER:
@@ -132,6 +136,9 @@ def _count(found: Imported, down: _Down, offer: Offer, items: list[list[Any]]) -
                 setattr(found, name, getattr(found, name) + 1)
                 if item[4] in (wire.CONFLICT, wire.QUARANTINED):
                     down.aside.append(item)
+            case wire.ITEM_REGISTRATION:
+                # The hub hears of it over a network only: nobody vouches for a file, and it would let go of its bytes.
+                found.registrations_set_aside += item[2] not in (wire.HELD, wire.DUPLICATE)
             case wire.ITEM_RECEIPT:
                 if item[2] >= down.receipts.get(item[1], item)[2]:
                     down.receipts[item[1]] = item
@@ -165,9 +172,9 @@ def _not_ours(path: Path, checked: sealed_file.Checked) -> str:
     )
 
 
-def items(kind: int, content: bytes) -> tuple[list[bytes], list[SeenReader]]:
-    """Records and sightings of a frame. Raises `FileRefused`. What is from the server is not for it."""
-    records, sightings, at, index = list[bytes](), list[SeenReader](), 0, 0
+def items(kind: int, content: bytes) -> tuple[list[bytes], list[SeenReader], list[bytes]]:
+    """Records, sightings and registrations of a frame. Raises `FileRefused`. What is from the server is not for it."""
+    records, sightings, registrations, at, index = list[bytes](), list[SeenReader](), list[bytes](), 0, 0
     while at < len(content):
         try:
             end = cbor.scan(content, at)
@@ -177,6 +184,10 @@ def items(kind: int, content: bytes) -> tuple[list[bytes], list[SeenReader]]:
                     records.append(sealed)
                 case [wire.ITEM_SIGHTING, dict()] if kind == FROM_HUB:
                     sightings.append(sighting(index, cast("dict[Any, Any]", item[1])))
+                case [wire.ITEM_REGISTRATION, bytes() as sealed] if (
+                    kind == FROM_HUB and 0 < len(sealed) <= wire.REGISTRATION_MAX
+                ):
+                    registrations.append(sealed)
                 case [int(), *_] if kind == FROM_SERVER:
                     pass
                 case _:
@@ -184,7 +195,7 @@ def items(kind: int, content: bytes) -> tuple[list[bytes], list[SeenReader]]:
         except (cbor.NotCbor, cbor.TooDeep, cbor.TooMany, BadItem):
             raise FileRefused(_NOT_OF_IT) from None
         index += 1
-    return records, sightings
+    return records, sightings, registrations
 
 
 _NOT_OF_IT = "The file holds an item that is not of the protocol. Nothing was stored. Export it again at the hub."
@@ -192,20 +203,25 @@ _NOT_OF_IT = "The file holds an item that is not of the protocol. Nothing was st
 
 def _batches(
     path: Path, checked: sealed_file.Checked, progress: Progress
-) -> Iterator[tuple[list[bytes], list[SeenReader]]]:
-    """Records and sightings in portions that one transaction takes; at least one, so that a hub that had nothing to
-    offer is answered too."""
-    records, sightings, any_batch = list[bytes](), list[SeenReader](), False
+) -> Iterator[tuple[list[bytes], list[SeenReader], list[bytes]]]:
+    """Records, sightings and registrations in portions that one transaction takes; at least one, so that a hub that had
+    nothing to offer is answered too."""
+    records, sightings, registrations, any_batch = list[bytes](), list[SeenReader](), list[bytes](), False
     for kind, content in sealed_file.frames(path, checked, progress):
-        more, seen = items(kind, content)
+        more, seen, registered = items(kind, content)
         records += more
         sightings += seen
-        while len(records) >= BATCH_RECORDS or len(sightings) >= BATCH_SIGHTINGS:
-            yield records[:BATCH_RECORDS], sightings[:BATCH_SIGHTINGS]
+        registrations += registered
+        while (
+            len(records) >= BATCH_RECORDS
+            or len(sightings) >= BATCH_SIGHTINGS
+            or len(registrations) >= BATCH_REGISTRATIONS
+        ):
+            yield records[:BATCH_RECORDS], sightings[:BATCH_SIGHTINGS], registrations[:BATCH_REGISTRATIONS]
             any_batch = True
-            del records[:BATCH_RECORDS], sightings[:BATCH_SIGHTINGS]
-    if records or sightings or not any_batch:
-        yield records, sightings
+            del records[:BATCH_RECORDS], sightings[:BATCH_SIGHTINGS], registrations[:BATCH_REGISTRATIONS]
+    if records or sightings or registrations or not any_batch:
+        yield records, sightings, registrations
 
 
 def _milliseconds(at: datetime) -> int:

@@ -23,8 +23,10 @@ from hub import credentials, database, export, importing, sealed_file, status
 from hub.clock import Clock, Comparison, Reading
 from hub.collector import Collector
 from hub.credentials import Enrolment
+from hub.errors import StoreDamaged
 from hub.events import Events
 from hub.exchange import Receipt, Reply
+from hub.registration_queue import QueueFull
 from hub.sealed import read_record
 from hub.sealed_file import FROM_HUB, FROM_SERVER, FileRefused, FileWriter, Head
 from hub.store import Store
@@ -178,6 +180,74 @@ def test_receipts_travel_back_from_the_hub_that_had_a_network(tmp_path):
     export.export(b, tmp_path / "out")
     assert importing.take(a, tmp_path / "out").receipts == 1
     assert rows(a, "SELECT number, sealed, by_file FROM receipts") == [(4, b"sealed by the server", 1)]
+
+
+def registration(number, message=b"sealed"):
+    """A registration as the hub that made it keeps it, its id of that number; only the server reads the message."""
+    id = number.to_bytes(16, "big")
+    return id, cbor2.dumps([b"key-id-8", b"hub-id-A", id, message * 12], canonical=True)
+
+
+def registering(folder, *numbers):
+    """An enrolled hub on which people were registered."""
+    enrolled(folder)
+    store = Store(folder)
+    for number in numbers:
+        store.keep_registration(*registration(number), 1)
+    store.close()
+    return folder
+
+
+def test_registrations_go_by_file_too_and_stay_queued_until_a_server_answers(tmp_path):
+    a, b = registering(tmp_path / "a", 1, 2, 3), registering(tmp_path / "b", 3)
+    made = export.export(a, tmp_path / "out")
+    assert (made.records, made.registrations) == (0, 3)
+    assert status.read(a)["registrations"]["waiting"] == 3
+    assert importing.take(b, tmp_path / "out").registrations == 2, "one was here already"
+    assert importing.take(b, tmp_path / "out").registrations == 0, "taken twice it changes nothing"
+    assert sorted(rows(b, "SELECT registration_id, sealed FROM registrations")) == [registration(n) for n in (1, 2, 3)]
+    assert status.read(b)["registrations"]["waiting"] == 3
+    assert export.export(b, tmp_path / "on").registrations == 3, "and go on from here by file again"
+    with sqlite3.connect(a / database.FILE) as db:
+        db.execute("UPDATE registrations SET state = 3 WHERE id = 2")
+    assert export.export(a, tmp_path / "rest").registrations == 2, "what the server holds is not sent again"
+
+
+def test_a_file_with_more_registrations_than_there_is_room_for_takes_none_of_them(tmp_path, monkeypatch):
+    a, b = registering(tmp_path / "a", 1, 2), registering(tmp_path / "b", 3)
+    export.export(a, tmp_path / "out")
+    monkeypatch.setattr("hub.registration_queue.REGISTRATIONS_MAX", 2)
+    with pytest.raises(QueueFull, match="1 registrations wait here already"):
+        importing.take(b, tmp_path / "out")
+    assert rows(b, "SELECT registration_id FROM registrations") == [(registration(3)[0],)]
+
+
+def test_a_registration_that_is_no_longer_what_was_sealed_is_not_exported(tmp_path):
+    folder = registering(tmp_path / "a", 1, 2)
+    with sqlite3.connect(folder / database.FILE) as db:
+        db.execute("UPDATE registrations SET sealed = x'00' WHERE id = 2")
+    with pytest.raises(StoreDamaged):
+        export.export(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"",
+        cbor2.dumps([b"key-id-8", b"hub-id-A", b"short", b"message"]),
+        cbor2.dumps([b"key-id-8", b"hub-id-A", b"i" * 16]),
+        cbor2.dumps([b"key-id-8", b"hub-id-A", b"i" * 16, "message"]),
+        registration(1)[1] + b"\x00",
+        cbor2.dumps([b"key-id-8", b"hub-id-A", b"i" * 16, b"m" * wire.REGISTRATION_MAX]),
+    ],
+)
+def test_a_registration_of_another_form_takes_nothing_of_the_file(small, wrong):
+    with FileWriter(small / "framed", Head(b"hub-id-X", 1, None, 0, "x"), replace=True) as out:
+        out.add(FROM_HUB, cbor2.dumps([wire.ITEM_RECORD, reader_of(1).records[0]], canonical=True))
+        out.add(FROM_HUB, cbor2.dumps([wire.ITEM_REGISTRATION, wrong], canonical=True))
+        out.finish()
+    refuses(small, (small / "framed").read_bytes())
 
 
 def test_a_file_from_before_the_server_was_restored_is_refused_and_a_later_one_offers_all_again(tmp_path):

@@ -28,6 +28,8 @@ from server.database.direct import Pool, make_pool
 from tests.server import factory
 from tests.server.conftest import Database, Ward
 from tests.server.custody.test_exchange import opened_down
+from tests.server.registrations import sealing
+from tests.server.registrations.test_taking import states
 
 FLOOR = timedelta(hours=24)
 
@@ -95,6 +97,31 @@ async def test_a_file_is_held_and_its_answer_brings_the_receipt_and_no_ticket(
     assert number == 1200
     receipt = opened_down(reader, sealed)
     assert receipt[wire.DOWN_A] == 1200
+
+
+async def test_registrations_in_a_file_are_held_and_nothing_of_them_goes_back(
+    ward: Ward, other_ward: Ward, pool: Pool, tmp_path: Path
+) -> None:
+    reader = await ward.reader()
+    folder = laptop(tmp_path / "hub", ward)
+    collected(folder, reader, reader.results(2))
+    held = [await sealing.registered(ward, specimen=f"S-{number}") for number in range(150)]
+    foreign = await sealing.registered(other_ward, specimen="S-FOREIGN")
+    store = Store(folder)
+    for one in (*held, foreign):
+        store.keep_registration(cbor2.loads(one)[2], one, 1)
+    store.close()
+    assert export.export(folder, tmp_path / "out").registrations == 151
+    found = await take(ward, pool, tmp_path / "out", tmp_path / "back")
+    assert (found.held, found.registrations, found.registrations_set_aside) == (2, 151, 1)
+    assert sorted(await states(ward)) == [("held", "")] * 150 + [("quarantined", "unknown-hub")]
+    assert importing.take(folder, tmp_path / "back").registrations == 0
+    with sqlite3.connect(folder / "hub.sqlite3") as db:
+        assert db.execute("SELECT count(*) FROM registrations WHERE state = 0").fetchone() == (151,)
+    # Over a network too, they change nothing more.
+    assert await sealing.offer(ward, held[0], foreign) == [(wire.DUPLICATE, None), (wire.QUARANTINED, "unknown-hub")]
+    assert (await take(ward, pool, tmp_path / "out")).registrations_set_aside == 1
+    assert sorted(await states(ward)) == [("held", "")] * 150 + [("quarantined", "unknown-hub")]
 
 
 async def test_taken_twice_or_by_network_too_it_changes_nothing(ward: Ward, pool: Pool, tmp_path: Path) -> None:
