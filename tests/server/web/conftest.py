@@ -28,6 +28,7 @@ PATIENCE_MS = 30_000  # of a machine with other work: no test measures how long 
 expect.set_options(timeout=PATIENCE_MS)
 
 SignIn = Callable[..., Page]
+Pictures = Callable[[Page, str], None]
 
 
 @pytest.fixture(scope="session")
@@ -116,8 +117,16 @@ def sign_in(chromium: Browser, running: Running) -> Iterator[SignIn]:
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screenshots go, to be looked at; DOORSTEP_PICTURES names another folder."""
-    folder = Path(os.environ.get("DOORSTEP_PICTURES") or tmp_path_factory.mktemp("pictures"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def pictures() -> Pictures:
+    """`pictures(page, name)` keeps the whole page in the folder that DOORSTEP_PICTURES names, to be looked at.
+
+    Without one it does nothing: to paint a picture takes longer than most of what a test asks of a page.
+    """
+    folder = os.environ.get("DOORSTEP_PICTURES")
+
+    def keep(page: Page, name: str) -> None:
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=Path(folder) / name, full_page=True)
+
+    return keep

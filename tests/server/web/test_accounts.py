@@ -2,7 +2,6 @@
 
 import base64
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -12,7 +11,7 @@ from tests.server import factory
 from tests.server.accounts import qr
 from tests.server.accounts.people import code, made
 from tests.server.running import PASSWORD, Organisation
-from tests.server.web.conftest import DESKTOP, PHONE, SignIn
+from tests.server.web.conftest import DESKTOP, PHONE, Pictures, SignIn
 from tests.server.web.test_pages import AXE, axe
 
 
@@ -126,7 +125,7 @@ def test_closing_an_account_says_what_it_owns_and_asks_who_takes_it(
 
 @pytest.mark.parametrize("view", ["desktop", "phone"])
 def test_axe_finds_nothing_and_nothing_scrolls_sideways(
-    organisation: Organisation, sign_in: SignIn, view: str, pictures: Path
+    organisation: Organisation, sign_in: SignIn, view: str, pictures: Pictures
 ) -> None:
     assert AXE.exists()
     positive = factory.result(outcome_code=outcome.POSITIVE, moment=organisation.reader.moment())
@@ -137,7 +136,7 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     wrong: dict[str, list[str]] = {}
 
     def look(name: str) -> None:
-        page.screenshot(path=pictures / f"accounts-{name}-{view}.png", full_page=True)
+        pictures(page, f"accounts-{name}-{view}.png")
         wrong[name] = axe(page)
         width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert width == 0, f"{name} scrolls sideways by {width} pixels"

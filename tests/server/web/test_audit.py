@@ -1,7 +1,5 @@
 """An auditor finds in a browser who did what, and whether the log is whole; nobody else sees it."""
 
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
@@ -11,7 +9,7 @@ from server.audit import sealing
 from server.database import tenancy
 from tests.server import factory
 from tests.server.running import Organisation, Running
-from tests.server.web.conftest import DESKTOP, PHONE, SignIn
+from tests.server.web.conftest import DESKTOP, PHONE, Pictures, SignIn
 from tests.server.web.test_pages import axe, open_result
 
 
@@ -59,13 +57,13 @@ def test_a_clinician_does_not_see_the_log(running: Running, sign_in: SignIn) -> 
 
 @pytest.mark.parametrize("view", ["desktop", "phone"])
 def test_axe_finds_nothing_on_the_auditors_pages(
-    audited: Organisation, sign_in: SignIn, view: str, pictures: Path
+    audited: Organisation, sign_in: SignIn, view: str, pictures: Pictures
 ) -> None:
     page = sign_in(audited, heading=None, viewport=DESKTOP if view == "desktop" else PHONE)
     wrong: dict[str, list[str]] = {}
     for name in ("audit", "audit/proof"):
         page.goto(f"/{name}")
-        page.screenshot(path=pictures / f"{name.replace('/', '-')}-{view}.png", full_page=True)
+        pictures(page, f"{name.replace('/', '-')}-{view}.png")
         wrong[name] = axe(page)
         width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert width == 0, f"{name} scrolls sideways by {width} pixels"

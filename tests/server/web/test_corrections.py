@@ -1,12 +1,10 @@
 """A lead corrects and withdraws a result, and lifts a recall with what it opened: in a browser, also without script."""
 
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import expect
 
 from tests.server.running import Organisation
-from tests.server.web.conftest import DESKTOP, PHONE, SignIn
+from tests.server.web.conftest import DESKTOP, PHONE, Pictures, SignIn
 from tests.server.web.test_lead import led
 from tests.server.web.test_pages import axe, fact, open_result
 
@@ -80,7 +78,7 @@ def test_lifting_a_recall_offers_to_close_what_only_it_opened(led: Organisation,
 
 @pytest.mark.parametrize(("viewport", "size"), [(DESKTOP, "desktop"), (PHONE, "phone")])
 def test_the_pages_of_corrections_have_no_finding(
-    led: Organisation, sign_in: SignIn, pictures: Path, viewport: dict[str, int], size: str
+    led: Organisation, sign_in: SignIn, pictures: Pictures, viewport: dict[str, int], size: str
 ) -> None:
     page = sign_in(led, viewport=viewport)
     open_result(page, "P-1")
@@ -88,14 +86,14 @@ def test_the_pages_of_corrections_have_no_finding(
     page.get_by_label("Withdraw it").check()
     page.get_by_role("button", name="Add this version").click()
     assert axe(page) == []
-    page.screenshot(path=pictures / f"correct-{size}.png", full_page=True)
+    pictures(page, f"correct-{size}.png")
     page.get_by_label("Why?").fill("Reader was dropped")
     page.get_by_role("button", name="Add this version").click()
     assert axe(page) == []
-    page.screenshot(path=pictures / f"corrected-{size}.png", full_page=True)
+    pictures(page, f"corrected-{size}.png")
     page.goto("/recalls/confirm?lot=LOT1")
     page.get_by_label("Why must they not be relied on?").fill("Stored too warm")
     page.get_by_role("button", name="Recall", exact=True).click()
     page.get_by_role("button", name="Lift this recall").click()
     assert axe(page) == []
-    page.screenshot(path=pictures / f"lift-{size}.png", full_page=True)
+    pictures(page, f"lift-{size}.png")

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -13,7 +12,7 @@ from tests.server.accounts import openid
 from tests.server.accounts.openid import RealProvider
 from tests.server.accounts.people import browser_of, code, enrol, made, post
 from tests.server.running import Organisation, Running
-from tests.server.web.conftest import DESKTOP, PHONE, SignIn
+from tests.server.web.conftest import DESKTOP, PHONE, Pictures, SignIn
 from tests.server.web.test_accounts import as_role
 from tests.server.web.test_pages import AXE, axe
 
@@ -67,14 +66,14 @@ def test_an_operator_breaks_the_glass_by_keyboard_reads_and_ends_it(
 
 @pytest.mark.parametrize("view", ["desktop", "phone"])
 def test_axe_finds_nothing_on_the_pages_of_an_emergency_and_nothing_scrolls_sideways(
-    watched: Organisation, sign_in: SignIn, view: str, pictures: Path
+    watched: Organisation, sign_in: SignIn, view: str, pictures: Pictures
 ) -> None:
     assert AXE.exists()
     size = DESKTOP if view == "desktop" else PHONE
     wrong: dict[str, list[str]] = {}
 
     def look(page: Page, name: str) -> None:
-        page.screenshot(path=pictures / f"emergency-{name}-{view}.png", full_page=True)
+        pictures(page, f"emergency-{name}-{view}.png")
         wrong[name] = axe(page)
         width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert width == 0, f"{name} scrolls sideways by {width} pixels"
@@ -111,7 +110,12 @@ def test_axe_finds_nothing_on_the_pages_of_an_emergency_and_nothing_scrolls_side
 
 @pytest.mark.parametrize("script", [True, False])
 def test_a_person_signs_in_at_the_provider_and_gives_the_local_code(
-    running: Running, organisation: Organisation, chromium: Browser, real: RealProvider, pictures: Path, script: bool
+    running: Running,
+    organisation: Organisation,
+    chromium: Browser,
+    real: RealProvider,
+    pictures: Pictures,
+    script: bool,
 ) -> None:
     secret, _ = enrol(browser_of(organisation, organisation.email))
     name = real.name()
@@ -123,7 +127,7 @@ def test_a_person_signs_in_at_the_provider_and_gives_the_local_code(
         page.goto("/quarantine")
         if script:
             assert axe(page) == []
-        page.screenshot(path=pictures / "openid-sign-in-desktop.png", full_page=True)
+        pictures(page, "openid-sign-in-desktop.png")
         page.get_by_role("link", name=f"Sign in with Provider of {name}").click()
         # Another site altogether: what comes back counts as coming from there.
         expect(page).to_have_url(re.compile(rf"{re.escape(real.issuer)}/interaction/"))
@@ -135,6 +139,6 @@ def test_a_person_signs_in_at_the_provider_and_gives_the_local_code(
         expect(page).to_have_url(f"{running.url}/quarantine")
         page.goto(f"/sign-in/with/{name}/return?state=made-up&code=made-up")
         page.get_by_role("heading", name="This sign-in did not begin in this browser", exact=False).wait_for()
-        page.screenshot(path=pictures / "openid-refused-desktop.png", full_page=True)
+        pictures(page, "openid-refused-desktop.png")
     finally:
         context.close()

@@ -1,7 +1,6 @@
 """Clinicians follow results up in a real browser: by mouse, by keyboard alone, without JavaScript, on a phone."""
 
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -9,7 +8,7 @@ from playwright.sync_api import Page, expect
 from reader import outcome
 from tests.server import factory
 from tests.server.running import Organisation, Running
-from tests.server.web.conftest import DESKTOP, PHONE, SignIn
+from tests.server.web.conftest import DESKTOP, PHONE, Pictures, SignIn
 from tests.server.web.test_pages import AXE, axe, fact, listed, open_result
 
 
@@ -137,7 +136,7 @@ def test_by_keyboard_alone(waiting: Organisation, sign_in: SignIn) -> None:
 
 @pytest.mark.parametrize("view", ["desktop", "phone"])
 def test_axe_finds_nothing_and_nothing_scrolls_sideways(
-    waiting: Organisation, sign_in: SignIn, view: str, pictures: Path
+    waiting: Organisation, sign_in: SignIn, view: str, pictures: Pictures
 ) -> None:
     assert AXE.exists()
     page = sign_in(waiting, viewport=DESKTOP if view == "desktop" else PHONE)
@@ -156,7 +155,7 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     wrong: dict[str, list[str]] = {}
     for name, address in addresses.items():
         page.goto(address)
-        page.screenshot(path=pictures / f"follow-up-{name}-{view}.png", full_page=True)
+        pictures(page, f"follow-up-{name}-{view}.png")
         wrong[name] = axe(page)
         width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert width == 0, f"{name} scrolls sideways by {width} pixels"

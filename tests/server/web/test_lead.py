@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -11,7 +10,7 @@ import server.accounts.service
 from server.database import tenancy
 from tests.server.running import PASSWORD, Organisation, Running
 from tests.server.web import specimens
-from tests.server.web.conftest import DESKTOP, PHONE, SignIn
+from tests.server.web.conftest import DESKTOP, PHONE, Pictures, SignIn
 from tests.server.web.test_pages import axe, fact, listed, open_result
 
 
@@ -170,7 +169,7 @@ def test_the_board_keeps_its_period_in_the_address(led: Organisation, sign_in: S
 
 @pytest.mark.parametrize("view", ["desktop", "phone"])
 def test_axe_finds_nothing_and_nothing_scrolls_sideways(
-    led: Organisation, sign_in: SignIn, view: str, pictures: Path
+    led: Organisation, sign_in: SignIn, view: str, pictures: Pictures
 ) -> None:
     page = sign_in(led, viewport=DESKTOP if view == "desktop" else PHONE)
     page.goto("/recalls/confirm?lot=LOT1&firmware=1.0.0%2Btest")
@@ -195,7 +194,7 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     wrong: dict[str, list[str]] = {}
     for name, address in addresses.items():
         page.goto(address)
-        page.screenshot(path=pictures / f"lead-{name}-{view}.png", full_page=True)
+        pictures(page, f"lead-{name}-{view}.png")
         wrong[name] = axe(page)
         width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert width == 0, f"{name} scrolls sideways by {width} pixels"

@@ -1,7 +1,6 @@
 """In a real browser two entries are said to be one person, and taken apart again; also without a script."""
 
 from datetime import date
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -14,7 +13,7 @@ from server.patients import service
 from server.patients.service import Entry
 from tests.server import factory
 from tests.server.running import Organisation, Running
-from tests.server.web.conftest import DESKTOP, PHONE, SignIn
+from tests.server.web.conftest import DESKTOP, PHONE, Pictures, SignIn
 from tests.server.web.test_pages import axe, listed
 
 ONE = Entry("Zoë", "O'Neill", date(1980, 3, 7), "9990000018", "07700 900123", postcode="LS1 4AP")
@@ -112,17 +111,17 @@ def test_a_merged_entry_is_found_by_what_only_it_knew(
 
 @pytest.mark.parametrize(("viewport", "size"), [(DESKTOP, "desktop"), (PHONE, "phone")])
 def test_the_pages_of_merging_have_no_finding(
-    doubled: tuple[Organisation, UUID, UUID], sign_in: SignIn, pictures: Path, viewport: dict[str, int], size: str
+    doubled: tuple[Organisation, UUID, UUID], sign_in: SignIn, pictures: Pictures, viewport: dict[str, int], size: str
 ) -> None:
     made, one, other = doubled
     page = sign_in(made, viewport=viewport)
     page.goto(f"/people/{one}/merge")
     assert axe(page) == []
-    page.screenshot(path=pictures / f"merge-find-{size}.png", full_page=True)
+    pictures(page, f"merge-find-{size}.png")
     compare(page, one)
     page.get_by_role("button", name="They are one person: merge").click()
     assert axe(page) == []
-    page.screenshot(path=pictures / f"merge-{size}.png", full_page=True)
+    pictures(page, f"merge-{size}.png")
     page.get_by_role("radio", name="Zoë O'Neill").check()
     page.get_by_label("Telephone").check()
     page.get_by_label("Date of birth").check()
@@ -130,4 +129,4 @@ def test_the_pages_of_merging_have_no_finding(
     page.get_by_role("link", name="Take apart").wait_for()
     page.goto(f"/people/{other}/unmerge")
     assert axe(page) == []
-    page.screenshot(path=pictures / f"unmerge-{size}.png", full_page=True)
+    pictures(page, f"unmerge-{size}.png")

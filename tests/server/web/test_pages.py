@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.server.running import Organisation, Running
 from tests.server.web import specimens
-from tests.server.web.conftest import DESKTOP, PHONE, SignIn
+from tests.server.web.conftest import DESKTOP, PHONE, Pictures, SignIn
 
 AXE = Path(__file__).resolve().parents[3] / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -233,7 +233,7 @@ def test_a_page_is_turned_by_key_and_no_row_is_lost_or_shown_twice(organisation:
 
 
 def test_what_cannot_be_taken_is_announced_on_the_list_and_explained(
-    organisation: Organisation, sign_in: SignIn, pictures: Path
+    organisation: Organisation, sign_in: SignIn, pictures: Pictures
 ) -> None:
     organisation.deliver(specimens.strip_body(organisation.reader, "HELD-1", test=0))
     altered = bytearray(organisation.reader.seal(specimens.strip_body(organisation.reader, "ALTERED-1", test=0)))
@@ -242,17 +242,17 @@ def test_what_cannot_be_taken_is_announced_on_the_list_and_explained(
     page = sign_in(organisation)
     expect(page.get_by_role("heading", name="One record is in quarantine")).to_be_visible()
     assert axe(page) == []
-    page.screenshot(path=pictures / "worklist-alert.png", full_page=True)
+    pictures(page, "worklist-alert.png")
     page.get_by_role("link", name="See what is quarantined").click()
     expect(page.get_by_role("heading", name="Does not open: altered, damaged or invented")).to_be_visible()
     expect(page.locator(".quarantined")).to_contain_text("Reader 1")
     assert "ALTERED-1" not in page.content()
     assert axe(page) == []
-    page.screenshot(path=pictures / "quarantine-item.png", full_page=True)
+    pictures(page, "quarantine-item.png")
 
 
 def test_a_forked_chain_is_shown_on_the_list_and_on_the_result(
-    organisation: Organisation, sign_in: SignIn, pictures: Path
+    organisation: Organisation, sign_in: SignIn, pictures: Pictures
 ) -> None:
     reader = organisation.reader
     before, number = reader.previous, reader.number + 1
@@ -268,10 +268,10 @@ def test_a_forked_chain_is_shown_on_the_list_and_on_the_result(
     expect(page.get_by_role("heading", name="Custody conflict")).to_be_visible()
     assert fact(page, "Chain") == "In conflict: another record claims number 1"
     assert axe(page) == []
-    page.screenshot(path=pictures / "result-conflict.png", full_page=True)
+    pictures(page, "result-conflict.png")
     page.goto("/")
     assert axe(page) == []
-    page.screenshot(path=pictures / "worklist-conflict.png", full_page=True)
+    pictures(page, "worklist-conflict.png")
 
 
 def test_a_missing_record_is_shown_as_a_gap(organisation: Organisation, sign_in: SignIn) -> None:
@@ -308,7 +308,7 @@ def axe(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("view", ["desktop", "phone"])
 def test_axe_finds_nothing_on_any_page(
-    ward: Organisation, running: Running, sign_in: SignIn, view: str, pictures: Path
+    ward: Organisation, running: Running, sign_in: SignIn, view: str, pictures: Pictures
 ) -> None:
     page = sign_in(ward, viewport=DESKTOP if view == "desktop" else PHONE)
     hrefs = {name: page.get_by_role("link", name=name, exact=True).get_attribute("href") for name in KINDS}
@@ -322,7 +322,7 @@ def test_axe_finds_nothing_on_any_page(
             wrong[f"{name}, opened"] = axe(page)
             page.reload()
         wrong[name] = axe(page)
-        page.screenshot(path=pictures / f"{name}-{view}.png", full_page=True)
+        pictures(page, f"{name}-{view}.png")
         width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert width == 0, f"{name} scrolls sideways by {width} pixels"
     page.get_by_role("button", name="Sign out").click()
@@ -331,13 +331,11 @@ def test_axe_finds_nothing_on_any_page(
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("heading", name="There is a problem").wait_for()
     wrong["sign in, error"] = axe(page)
-    page.screenshot(path=pictures / f"sign-in-{view}.png", full_page=True)
+    pictures(page, f"sign-in-{view}.png")
     assert {name: found for name, found in wrong.items() if found} == {}
 
 
-def test_a_result_prints_with_its_drawing_and_without_controls(
-    ward: Organisation, sign_in: SignIn, pictures: Path
-) -> None:
+def test_a_result_prints_with_its_drawing_and_without_controls(ward: Organisation, sign_in: SignIn) -> None:
     page = sign_in(ward)
     open_result(page, "POS-1")
     page.locator(".plot .u-over").wait_for()
@@ -346,7 +344,7 @@ def test_a_result_prints_with_its_drawing_and_without_controls(
     expect(page.locator(".plot__canvas")).to_be_hidden()
     expect(page.get_by_role("button", name="Sign out")).to_be_hidden()
     expect(page.locator(".facts").first).to_be_visible()
-    assert page.pdf(path=pictures / "POS-1.pdf", format="A4")
+    assert page.pdf(format="A4").startswith(b"%PDF")
 
 
 def test_nothing_comes_from_elsewhere_and_no_patient_page_is_kept(

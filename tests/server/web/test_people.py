@@ -1,14 +1,12 @@
 """Clinicians say whose a specimen is, in a real browser: by mouse, without JavaScript, on a phone."""
 
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Page, expect
 
 from reader import outcome
 from tests.server import factory
 from tests.server.running import Organisation, Running
-from tests.server.web.conftest import DESKTOP, PHONE, SignIn
+from tests.server.web.conftest import DESKTOP, PHONE, Pictures, SignIn
 from tests.server.web.test_pages import axe, listed, open_result
 
 
@@ -73,7 +71,7 @@ def test_a_person_is_registered_for_one_specimen_and_found_again_for_the_next(
 
 @pytest.mark.parametrize("view", ["desktop", "phone"])
 def test_a_persons_values_are_drawn_over_time_with_their_table_only_once_they_are_linked(
-    waiting: Organisation, sign_in: SignIn, pictures: Path, view: str
+    waiting: Organisation, sign_in: SignIn, pictures: Pictures, view: str
 ) -> None:
     page = sign_in(waiting, viewport=DESKTOP if view == "desktop" else PHONE)
     open_result(page, "P-1")
@@ -97,7 +95,7 @@ def test_a_persons_values_are_drawn_over_time_with_their_table_only_once_they_ar
     assert [row.split("\t")[1] for row in table.inner_text().splitlines()[-2:]] == ["Negative", "Positive"]
     expect(table).to_contain_text("(this result)")
     assert axe(page) == []
-    page.screenshot(path=pictures / f"trend-{view}.png", full_page=True)
+    pictures(page, f"trend-{view}.png")
 
 
 def test_a_specimen_said_to_be_the_wrong_persons_is_taken_away_with_a_reason(
@@ -134,13 +132,13 @@ def test_a_wrong_number_or_date_is_told_and_nothing_typed_is_lost(waiting: Organ
 
 @pytest.mark.parametrize("view", ["desktop", "phone"])
 def test_axe_finds_nothing_on_the_pages_of_people(
-    waiting: Organisation, sign_in: SignIn, view: str, pictures: Path
+    waiting: Organisation, sign_in: SignIn, view: str, pictures: Pictures
 ) -> None:
     page = sign_in(waiting, viewport=DESKTOP if view == "desktop" else PHONE)
     wrong: dict[str, list[str]] = {}
 
     def look(name: str) -> None:
-        page.screenshot(path=pictures / f"people-{name}-{view}.png", full_page=True)
+        pictures(page, f"people-{name}-{view}.png")
         wrong[name] = axe(page)
         width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert width == 0, f"{name} scrolls sideways by {width} pixels"

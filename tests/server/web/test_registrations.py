@@ -1,7 +1,6 @@
 """Clinicians decide on a registration from the field in a real browser: who it may be, then off the list."""
 
 import os
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -11,7 +10,7 @@ from server.registrations import settling
 from tests.server import factory
 from tests.server.registrations.sealing import plain, seal
 from tests.server.running import Organisation, Running
-from tests.server.web.conftest import DESKTOP, PHONE, SignIn
+from tests.server.web.conftest import DESKTOP, PHONE, Pictures, SignIn
 from tests.server.web.test_pages import axe, listed
 
 
@@ -37,7 +36,7 @@ async def settle(running: Running, made: Organisation) -> None:
 
 @pytest.mark.parametrize("view", ["desktop", "phone", "no script"])
 def test_somebody_decides_who_it_is_and_takes_it_off_the_list(
-    undecided: Organisation, sign_in: SignIn, pictures: Path, view: str
+    undecided: Organisation, sign_in: SignIn, pictures: Pictures, view: str
 ) -> None:
     page = sign_in(undecided, viewport=PHONE if view == "phone" else DESKTOP, java_script_enabled=view != "no script")
     page.goto("/people/unmatched")
@@ -46,14 +45,14 @@ def test_somebody_decides_who_it_is_and_takes_it_off_the_list(
     expect(page.locator("main")).to_contain_text("It is not a sealed registration of this protocol.")
     if view != "no script":
         assert axe(page) == []
-        page.screenshot(path=pictures / f"registrations-{view}.png", full_page=True)
+        pictures(page, f"registrations-{view}.png")
     page.get_by_role("link", name="Specimen F-2").click()
     expect(page.locator("main")).to_contain_text("07700 900999")
     expect(page.locator("main")).to_contain_text("by A Nurse, by the clock of the laptop")
     address = page.url
     if view != "no script":
         assert axe(page) == []
-        page.screenshot(path=pictures / f"registration-{view}.png", full_page=True)
+        pictures(page, f"registration-{view}.png")
     page.get_by_role("button", name="Take it off this list").click()
     expect(page.get_by_role("alert")).to_contain_text("what was done")
     page.get_by_role("button", name="Look who it may be").click()

@@ -2,7 +2,6 @@
 
 import json
 from datetime import date
-from pathlib import Path
 from uuid import UUID
 
 import psycopg
@@ -15,7 +14,7 @@ from server.database import tenancy
 from server.patients import service
 from server.patients.service import Entry
 from tests.server.running import Organisation, Running
-from tests.server.web.conftest import DESKTOP, PHONE, SignIn
+from tests.server.web.conftest import DESKTOP, PHONE, Pictures, SignIn
 from tests.server.web.test_lead import led
 from tests.server.web.test_pages import axe, fact, listed, open_result
 
@@ -140,14 +139,14 @@ def test_a_person_is_erased_after_a_warning_and_never_while_waited_for(
 
 @pytest.mark.parametrize(("viewport", "size"), [(DESKTOP, "desktop"), (PHONE, "phone")])
 def test_the_pages_of_retention_have_no_finding(
-    old: Organisation, sign_in: SignIn, pictures: Path, viewport: dict[str, int], size: str
+    old: Organisation, sign_in: SignIn, pictures: Pictures, viewport: dict[str, int], size: str
 ) -> None:
     page = sign_in(old, viewport=viewport)
     person = registered(old, "N-1")
 
     def look(name: str) -> None:
         assert axe(page) == []
-        page.screenshot(path=pictures / f"retention-{name}-{size}.png", full_page=True)
+        pictures(page, f"retention-{name}-{size}.png")
 
     page.goto(f"/people/{person}")
     look("person")

@@ -2,7 +2,6 @@
 
 import dataclasses
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -13,7 +12,7 @@ from server.openid import repository
 from tests.server.accounts import openid
 from tests.server.accounts.people import made
 from tests.server.running import Organisation
-from tests.server.web.conftest import DESKTOP, PHONE, SignIn
+from tests.server.web.conftest import DESKTOP, PHONE, Pictures, SignIn
 from tests.server.web.test_pages import axe
 
 ISSUER = "https://login.example.org"
@@ -34,14 +33,14 @@ def came_in(organisation: Organisation, account_id: UUID) -> None:
 
 @pytest.mark.parametrize(("script", "view"), [(True, "desktop"), (True, "phone"), (False, "desktop")])
 def test_passwords_are_switched_off_and_on(
-    organisation: Organisation, sign_in: SignIn, script: bool, view: str, pictures: Path
+    organisation: Organisation, sign_in: SignIn, script: bool, view: str, pictures: Pictures
 ) -> None:
     email, account_id = made(organisation, "administrator", "Alex Administrator")
     boss = dataclasses.replace(organisation, email=email)
     page = sign_in(boss, "Staff", java_script_enabled=script, viewport=DESKTOP if view == "desktop" else PHONE)
 
     def look(name: str) -> None:
-        page.screenshot(path=pictures / f"passwords-{name}-{view}.png", full_page=True)
+        pictures(page, f"passwords-{name}-{view}.png")
         if script:
             assert axe(page) == [], name
             assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name

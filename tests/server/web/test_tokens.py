@@ -1,13 +1,11 @@
 """The page of access tokens in a real browser: making one, seeing it once, revoking; by keyboard, on a phone."""
 
-from pathlib import Path
-
 import httpx
 import pytest
 from playwright.sync_api import expect
 
 from tests.server.running import Organisation
-from tests.server.web.conftest import DESKTOP, PHONE, SignIn
+from tests.server.web.conftest import DESKTOP, PHONE, Pictures, SignIn
 from tests.server.web.test_pages import axe
 
 
@@ -46,13 +44,13 @@ def test_a_person_makes_a_token_that_works_until_they_revoke_it(
 
 @pytest.mark.parametrize("view", ["desktop", "phone"])
 def test_axe_finds_nothing_on_the_page_of_tokens(
-    organisation: Organisation, sign_in: SignIn, view: str, pictures: Path
+    organisation: Organisation, sign_in: SignIn, view: str, pictures: Pictures
 ) -> None:
     page = sign_in(organisation, viewport=DESKTOP if view == "desktop" else PHONE)
     wrong: dict[str, list[str]] = {}
 
     def look(name: str) -> None:
-        page.screenshot(path=pictures / f"tokens-{name}-{view}.png", full_page=True)
+        pictures(page, f"tokens-{name}-{view}.png")
         wrong[name] = axe(page)
         width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert width == 0, f"{name} scrolls sideways by {width} pixels"

@@ -1,7 +1,6 @@
 """A lead rolls a release out in a real browser: sees how far it is and what to do next, pauses, resumes, stops it."""
 
 import json
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -11,7 +10,7 @@ from server.updates import advancing
 from tests.server.api.test_updates import journal, release
 from tests.server.running import Organisation, Running
 from tests.server.updates import images
-from tests.server.web.conftest import DESKTOP, PHONE, SignIn
+from tests.server.web.conftest import DESKTOP, PHONE, Pictures, SignIn
 from tests.server.web.test_lead import led
 from tests.server.web.test_pages import axe
 
@@ -119,7 +118,7 @@ def test_a_clinician_sees_how_readers_are_and_can_change_nothing(
 
 @pytest.mark.parametrize("view", ["desktop", "phone"])
 def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
-    led: Organisation, running: Running, sign_in: SignIn, view: str, pictures: Path
+    led: Organisation, running: Running, sign_in: SignIn, view: str, pictures: Pictures
 ) -> None:
     page = sign_in(led, viewport=DESKTOP if view == "desktop" else PHONE)
     page.goto("/updates")
@@ -135,7 +134,7 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
         wrong[name] = axe(page)
         width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert width <= 0, name
-        page.screenshot(path=pictures / f"{name}-{view}.png", full_page=True)
+        pictures(page, f"{name}-{view}.png")
     assert {name: found for name, found in wrong.items() if found} == {}
     page.goto(address)
     page.emulate_media(media="print")

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -18,7 +17,7 @@ from server.notices import signing
 from tests.server.accounts.people import made
 from tests.server.conftest import Database
 from tests.server.running import Organisation, Running, run
-from tests.server.web.conftest import DESKTOP, PHONE, SignIn
+from tests.server.web.conftest import DESKTOP, PHONE, Pictures, SignIn
 from tests.server.web.test_pages import axe, fact
 
 
@@ -134,13 +133,13 @@ def test_it_is_set_tested_replaced_and_removed(
 
 @pytest.mark.parametrize("view", ["desktop", "phone"])
 def test_axe_finds_nothing(
-    administered: Organisation, sign_in: SignIn, receiver: Receiver, view: str, pictures: Path
+    administered: Organisation, sign_in: SignIn, receiver: Receiver, view: str, pictures: Pictures
 ) -> None:
     page = sign_in(administered, "Staff", viewport=DESKTOP if view == "desktop" else PHONE)
     wrong: dict[str, list[str]] = {}
 
     def look(name: str) -> None:
-        page.screenshot(path=pictures / f"webhook-{name}-{view}.png", full_page=True)
+        pictures(page, f"webhook-{name}-{view}.png")
         if found := axe(page):
             wrong[name] = found
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
