@@ -103,7 +103,7 @@ async def reader(request, kind, tmp_path):
 @pytest.mark.on_board
 async def test_it_starts_and_is_ready(reader):
     await reader.wait_for_text("Ready", PATIENCE_S)
-    assert "Press START" in reader.screen_text()
+    await reader.wait_for_text("Press START", PATIENCE_S)  # drawn line by line
 
 
 async def until(reader, act, text):

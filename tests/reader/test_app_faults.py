@@ -53,7 +53,7 @@ async def test_full_storage_refuses_the_next_test_and_says_how_many_records_wait
             if "Storage" in reader.screen_text():
                 break
             await reader.press("B")
-        screen = reader.screen_text()
+        screen = await hands.settled()
         assert "Not possible" in screen
         assert "Visit the hub." in screen
         assert done > 8, "small records share blocks: it is not full long before its storage is"
