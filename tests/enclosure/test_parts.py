@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from circuit.catalogue.optics import BLUE, GREEN, HEATER
+from circuit.catalogue.people import BUZZER
 from enclosure.assembly import Piece, assembly, moved, opened
 from enclosure.clashes import clashes, in_keep_out
 from enclosure.dimensions import Dimensions
@@ -98,3 +100,9 @@ def test_the_scanner_sees_past_its_window(design: Dimensions):
     deep = design.wall + 0.2
     assert design.scanner_window_x / 2 > 3.0 + deep * 0.315
     assert design.scanner_window_z / 2 > 3.0 + deep * 0.249
+
+
+def test_what_the_circuit_buys_is_what_the_enclosure_has_room_for(design: Dimensions):
+    assert f"{design.heater_z:g} by {design.heater_y:g} mm" in HEATER.datasheet
+    assert f"{design.buzzer_side:g} by {design.buzzer_side:g} mm" in BUZZER.what
+    assert all(f"{design.lamp_diameter:g} mm" in lamp.what for lamp in (GREEN, BLUE))

@@ -125,7 +125,10 @@ def usb(d: Dimensions) -> Part:
 def buzzer(d: Dimensions) -> Part:
     """The buzzer on the main board."""
     z = d.board_z + d.board_thickness
-    return rod((d.buzzer_x, d.buzzer_y), (z, z + d.buzzer_height), d.buzzer_diameter)
+    half = d.buzzer_side / 2
+    return slab(
+        (d.buzzer_x - half, d.buzzer_x + half), (d.buzzer_y - half, d.buzzer_y + half), (z, z + d.buzzer_height)
+    )
 
 
 def cell(d: Dimensions) -> Part:

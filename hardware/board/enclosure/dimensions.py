@@ -118,6 +118,8 @@ class Dimensions:
     sensor_y: float = 2.0
     sensor_height: float = 1.0
     heater_thickness: float = 1.2  # polyimide film and its pressure pad
+    heater_y: float = 26.0
+    heater_z: float = 10.0
     excitation_z: float = 15.5  # height of the blue LEDs
     cutout_x: float = 7.0  # KSD9700: 17 x 7 x 3.5, on end
     cutout_y: float = 3.5
@@ -145,8 +147,8 @@ class Dimensions:
     plug_height: float = 7.5
     buzzer_x: float = 92.0
     buzzer_y: float = 26.0
-    buzzer_diameter: float = 12.0
-    buzzer_height: float = 9.5
+    buzzer_side: float = 12.0  # Murata PKLCS1212E: 12 x 12 x 3
+    buzzer_height: float = 3.0
     cell_x: float = 43.5
     cell_y: float = 91.5  # axis
     cell_diameter: float = 18.6  # an 18650 cell in its sleeve

@@ -104,8 +104,10 @@ def excitation(d: Dimensions, y: float) -> Part:
 def heater(d: Dimensions) -> Part:
     """Polyimide heater film on the block's right side, with its pressure pad."""
     x = d.well_x + d.block_x / 2
+    across, up = d.heater_y / 2, d.heater_z / 2
+    middle = (d.block_bottom + d.block_top) / 2
     return slab(
-        (x, x + d.heater_thickness), (d.block_middle - 13, d.block_middle + 13), (d.block_bottom + 1, d.block_top - 1)
+        (x, x + d.heater_thickness), (d.block_middle - across, d.block_middle + across), (middle - up, middle + up)
     )
 
 
