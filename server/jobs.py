@@ -16,6 +16,7 @@ from procrastinate import App, PsycopgConnector
 from server.audit import sealing
 from server.database import tenancy
 from server.database.columns import now
+from server.database.direct import ASK_AGAIN_SECONDS
 from server.database.engine import Sessions, options
 from server.followup import escalation
 from server.notices import privacy, webhook
@@ -44,6 +45,7 @@ def make(database_url: str, sessions: Sessions, settings: Settings) -> App:
         kwargs={"options": f"{options()} -c search_path=jobs,public"},
         min_size=1,
         max_size=POOL,
+        reconnect_timeout=ASK_AGAIN_SECONDS,
     )
     app = App(connector=connector)
 

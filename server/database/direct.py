@@ -27,6 +27,9 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 WAIT_SECONDS = 15
+# A pool asks for a lost database at ever longer intervals, and meanwhile lets everybody wait. After so long it gives
+# up, by which the next who wants a connection asks anew, at once: nobody waits for a database that is back.
+ASK_AGAIN_SECONDS = 5
 # Plans are made once a connection and kept until the tables are analysed anew. One made while they were small must do
 # until then, so only plans by index with nested loops are considered: every statement of an exchange looks up rows that
 # it names.
@@ -45,6 +48,7 @@ def make_pool(url: str, size: int) -> Pool:
         min_size=1,
         max_size=size,
         timeout=WAIT_SECONDS,
+        reconnect_timeout=ASK_AGAIN_SECONDS,
         configure=_configure,
         name="exchange",
         open=False,

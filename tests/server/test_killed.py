@@ -167,8 +167,5 @@ def test_a_database_killed_while_it_takes_is_waited_for_and_nothing_answered_is_
 
         # Any command starts the cluster again; the server that was there all the time goes on by itself.
         command(made.environment, "enrol-hub", "--organisation", "Ward")
-        deadline = time.monotonic() + 60
-        while made.post([]).status_code != 200:
-            assert time.monotonic() < deadline, "the server did not find its database again"
-            time.sleep(0.5)
+        assert made.post([]).status_code == 200, "the first to come finds the database again"
         prove_whole(made, sealed, answered)
