@@ -99,7 +99,7 @@ async def test_an_amplification_fits_into_the_heap_while_a_thousand_records_are_
 
 
 async def test_a_tiny_run_of_pages_has_its_figures():
-    figures = await pages.measure_at(quiet, 40, 60, turns=1, turn_s=6.0)
+    figures = await pages.measure_at(quiet, 40, 60, turns=1, turn_s=3.0)
     found = checked(figures)
     assert set(found) == {f"pages.{kind}{end}" for kind in ("worklist", "result") for end in ("", ".growth")}
     assert found["pages.worklist.growth"].rival

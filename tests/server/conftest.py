@@ -17,8 +17,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from joserfc.jwk import ECKey
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 
 from reader import wire
+from server.accounts import passwords
 from server.app import create_app
 from server.audit.service import Actor
 from server.database import embedded, migrate, tenancy
@@ -55,6 +58,33 @@ def cluster() -> Iterator[Database]:
         embedded.let_app_log_in(owner)
         yield Database(owner, embedded.as_app(owner))
         running.cleanup()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[PasswordHash]:
+    """Passwords by the least work there is: a fifth of a core's second for each would be much of what these tests take.
+
+    Gives the real ones. Commands in processes of their own use those, and so does a test with `real_passwords`.
+    """
+    real = passwords._HASH
+    with _passwords(PasswordHash((Argon2Hasher(time_cost=1, memory_cost=64, parallelism=1),))):
+        yield real
+
+
+@pytest.fixture
+def real_passwords(quick_passwords: PasswordHash) -> Iterator[PasswordHash]:
+    """Passwords as the server has them."""
+    with _passwords(quick_passwords):
+        yield quick_passwords
+
+
+@contextmanager
+def _passwords(by: PasswordHash) -> Iterator[None]:
+    before, passwords._HASH = passwords._HASH, by
+    passwords._nobody.cache_clear()
+    yield
+    passwords._HASH = before
+    passwords._nobody.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import psycopg
 import pytest
+from pwdlib import PasswordHash
 
 from server.accounts import passwords, repository, service
 from server.accounts.service import EmailTaken
@@ -72,6 +73,7 @@ def test_a_wrong_password_and_an_unknown_person_get_the_same_answer(
     assert "wrong staple lantern" not in wrong.text
 
 
+@pytest.mark.usefixtures("real_passwords")
 def test_an_unknown_person_takes_as_long_as_a_known_one(running: Running, organisation: Organisation) -> None:
     sessions, secret = running.app.state.doorstep.sessions, running.settings.session_secret_bytes()
 
@@ -310,3 +312,8 @@ def test_a_browser_remembers_the_last_few_people_who_signed_in_in_it(
         sign_in(browser, running.organisation().email)
         browser.cookies.delete("doorstep-session")
     assert browser.cookies["doorstep-device"].count(".") == 8
+
+
+def test_a_password_is_kept_as_rfc_9106_recommends(real_passwords: PasswordHash) -> None:
+    """RFC 9106 section 4: of its two choices the second, for less memory: 64 MiB, three passes, four lanes."""
+    assert real_passwords.hash(PASSWORD).startswith("$argon2id$v=19$m=65536,t=3,p=4$")
