@@ -122,6 +122,20 @@ async def test_a_press_is_two_edges(parts):
         await console.reader.wait_for_console("edges [0, 1]")
 
 
+async def test_an_input_is_live_however_soon_it_is_read_again(parts):
+    async with parts() as console:
+        circuit, lid = console.reader.circuit, console.reader.board.LID
+        measured = circuit.adc
+
+        def turned(*conversion):
+            circuit.set_input(lid, 1 - circuit.levels[lid])
+            return measured(*conversion)
+
+        circuit.set_input(lid, 0)
+        circuit.adc = turned
+        assert ast.literal_eval(await console.ask("live")) == [1, 0] * 20
+
+
 async def test_the_status_led_and_the_buzzer_are_seen(parts):
     async with parts() as console:
         await console.ask("lights")

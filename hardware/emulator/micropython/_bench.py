@@ -30,7 +30,7 @@ _EVENT_SEE = const(6)
 _EVENT_GO_ON = const(7)
 _STALL_US = const(200)  # computing for longer than this between two looks at the clock is not counted
 _LATEST_US = const(-500000)  # a clock that lags by more does not try to catch up
-_POLL_US = const(500)  # how often calls and clock reads look for events, in real time
+_POLL_US = const(500)  # how often calls and clock reads look for events, in real time; who reads an input looks at once
 
 out = bytearray(384)
 levels = bytearray(49)  # the level of each GPIO as last pushed or driven
@@ -176,11 +176,11 @@ def tick():
         t = utime.ticks_us()
         if t - _polled > _POLL_US:
             _polled = t
-            _dispatch()
+            look()
 
 
-def _dispatch():
-    # Returns whether anything was dispatched. Handlers are interrupt handlers: they never nest.
+def look():
+    """Dispatch what has come; whether anything was. Handlers are interrupt handlers: they never nest."""
     global _busy, _heard
     if _busy:
         return False
@@ -230,7 +230,7 @@ def wait(us):
     """Let up to `us` virtual microseconds pass (negative: no limit), or less if an event was dispatched."""
     global _offset, _owed, _last
     flush()
-    if _dispatch():
+    if look():
         return
     if alarms:
         until = min([a[0] for a in alarms.values()]) - now()
@@ -249,7 +249,7 @@ def wait(us):
         took = _last - started
         _owed = max(0, _owed - took)
         _offset += took * (_speed - 1000) // 1000
-        _dispatch()
+        look()
         return
     pay = us * 1000 // _speed + _owed
     if pay >= 1000:
@@ -266,7 +266,7 @@ def wait(us):
         passed = min(max(passed, took), us)
         _owed = max(0, _owed - took)
         _offset += passed - took
-    _dispatch()
+    look()
 
 
 def _step(us):
@@ -287,7 +287,7 @@ def _step(us):
         _waiting(-1)
         _last = utime.ticks_us()
         _offset -= _last - started
-    _dispatch()
+    look()
 
 
 def pause(us):

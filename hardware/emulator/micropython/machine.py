@@ -65,7 +65,7 @@ class Pin(Part):
     def value(self, level=None):
         id = self.id
         if level is None:
-            _bench.tick()
+            _bench.look()
             return _bench.levels[id]
         _bench.levels[id] = level = 1 if level else 0
         # A pixel clock has this 256 times a frame: no tuple of arguments for the collector.

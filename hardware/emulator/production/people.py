@@ -19,13 +19,6 @@ _PRESSED = (
     "    got = asyncio.run(parts.buttons.wait(500))\n"
     "print(got)"
 )
-# A hand that says it is done may be a moment ahead of the lid.
-_LID = (
-    "end = time.ticks_add(time.ticks_ms(), 2000)\n"
-    "while parts.buttons.lid_closed is not {wanted} and time.ticks_diff(end, time.ticks_ms()) > 0:\n"
-    "    time.sleep_ms(20)\n"
-    "print(parts.buttons.lid_closed)"
-)
 _PICTURE = (
     "from reader.drivers.ssd1306 import SSD1306\n"
     "from neopixel import NeoPixel\n"
@@ -91,11 +84,11 @@ def _button(name: str, number: int) -> Callable[[Board, Person, dict[str, int]],
 
 
 def _lid(board: Board, person: Person, pins: dict[str, int]) -> Iterator[Line]:
+    lid = FEED + "print(parts.buttons.lid_closed)"
     person.do("Open the lid.")
-    opened = not board.value(FEED + _LID.format(wanted=False))
+    opened = not board.value(lid)
     person.do("Put the white card into the tray, and close the lid.")
-    closed = board.value(FEED + _LID.format(wanted=True))
-    yield true("Lid switch", opened and bool(closed), "Look at the lid switch and at its magnet.")
+    yield true("Lid switch", opened and bool(board.value(lid)), "Look at the lid switch and at its magnet.")
     white = board.value(FEED + "print(level(parts.strip_lamp))")
     yield within(
         "White card under the lamp",

@@ -134,6 +134,17 @@ def command_button():
     print("edges", edges)
 
 
+def command_live():
+    lid = Pin(board.LID, Pin.IN)
+    adc = ADC(Pin(board.NTC))
+    seen = []
+    for _ in range(40):
+        lid.value()
+        adc.read_u16()  # the test turns the lid before this is answered
+        seen.append(lid.value())
+    print("live", seen)
+
+
 def command_lights():
     led = NeoPixel(Pin(board.STATUS_LED), 1)
     led[0] = (1, 2, 3)
