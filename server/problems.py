@@ -16,6 +16,7 @@ from fastapi.routing import iter_route_contexts
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, compile_path
 
@@ -111,6 +112,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation)
     for kind in DATABASE_AWAY:
         app.add_exception_handler(kind, _on_database_away)
+    app.add_exception_handler(ClientDisconnect, _on_hanging_up)
     app.add_exception_handler(Exception, _on_anything)
 
 
@@ -166,6 +168,12 @@ async def _on_validation(request: Request, error: Exception) -> Response:
         "Correct what is named in errors and send it again.",
         {"errors": errors},
     )
+
+
+async def _on_hanging_up(request: Request, error: Exception) -> Response:
+    # A van drives out of coverage: nothing was changed, nobody is there to be told, and it is no incident.
+    log.info("the other end hung up in the midst of %s %s", request.method, request.url.path)
+    return Response(status_code=400)
 
 
 async def _on_anything(request: Request, error: Exception) -> Response:

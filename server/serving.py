@@ -10,6 +10,7 @@ import uvicorn
 
 from server.app import create_app
 from server.database import embedded
+from server.http_protocol import BoundedHttp
 from server.settings import Settings, SettingsError
 
 KEEP_ALIVE_SECONDS = 20
@@ -47,6 +48,8 @@ def run(settings: Settings, app_url: str, owner_url: str) -> None:
         settings = settings.model_copy(update={"port": port})
         config = uvicorn.Config(
             create_app(settings, app_url),
+            http=BoundedHttp,
+            ws="none",
             log_level=settings.log_level,
             # Addresses of results are in it; who read what is in the audit log.
             access_log=False,

@@ -53,6 +53,10 @@ async def serve(folder: Path, live: Live, register: Register, port: int, told: C
         access = Access(folder, listener.getsockname()[1])
         config = uvicorn.Config(
             application(folder, access, live, register, stopping),
+            # Both would be chosen by what else is installed; h11 has a bound on heads, and the loop is the radio's too.
+            loop="asyncio",
+            http="h11",
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,

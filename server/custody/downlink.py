@@ -4,7 +4,7 @@ A hub may carry every reader of its organisation that is not revoked. An answer 
 those of the offer first, then those that wait for a receipt, a ticket or a command.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -77,10 +77,10 @@ def items(
     due: Due,
     epoch: bytes,
     at: datetime,
-) -> tuple[list[list[Any]], Pending[list[list[Any]]] | None]:
-    """The receipt and ticket items of an answer, and its command items where any command waits.
+) -> Callable[[], list[list[Any]]]:
+    """Gives the receipt, ticket and command items of an answer; it sends nothing to the database.
 
-    New tickets and clock floors are noted in the transaction.
+    New tickets and clock floors are noted in the transaction before it is returned.
     """
     readers = due.carried
     opened = {one.reader_id: keyring.decrypt(one.reader_id, one.generation, one.encrypted) for one in readers}
@@ -89,10 +89,13 @@ def items(
         downlink_repository.put_commands(connection, carrier.organisation_id, at, floors)
     tickets = _tickets(connection, policy, carrier, readers, opened, at) if policy.tickets else []
     commands = _commands(connection, carrier, readers)
-    receipts = [
-        receipt for one in readers if (receipt := _receipt(one, due.held.get(one.reader_id), opened, epoch)) is not None
-    ]
-    return [*receipts, *tickets], commands
+
+    def made() -> list[list[Any]]:
+        receipts = [_receipt(one, due.held.get(one.reader_id), opened, epoch) for one in readers]
+        waiting = commands.result() if commands else []
+        return [*(receipt for receipt in receipts if receipt is not None), *tickets, *waiting]
+
+    return made
 
 
 def _receipt(reader: Carried, held: Held | None, opened: Mapping[bytes, bytes], epoch: bytes) -> list[Any] | None:

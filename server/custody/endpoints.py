@@ -1,8 +1,9 @@
 """The exchange between hub and server (docs/protocol.md section 5)."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from starlette.responses import Response
 from reader import wire
 from server.custody import body, downlink, offer, service
 from server.database import direct
+from server.database.direct import Connection
 from server.hubs import service as hubs
 from server.hubs.endpoints import bearer, token_audience
 from server.hubs.tokens import TokenHolder
@@ -44,32 +46,48 @@ async def exchange(request: Request) -> Response:
             raise body.UnsupportedMediaType(f"Send the body as {wire.EXCHANGE_MEDIA_TYPE}.")
         async with _turn(state):
             content = await body.read(request)
-            items = await asyncio.to_thread(_exchange, state, hub, content)
+            answer = await asyncio.to_thread(_exchange, state, hub, content)
     except Problem as problem:
         # What is wrong with a request is told to none but a hub that is known.
         if not known and not isinstance(problem, hubs.Unauthorised):
             await _require_known(state, hub)
         raise
-    if any(item[0] == wire.ITEM_ANSWER and item[4] == wire.HELD for item in items):
+    if answer.held:
         state.wake.tell(hub.organisation_id)
-    if any(item[0] == wire.ITEM_REGISTRATION for item in items):
+    if answer.registered:
         state.settle.tell(hub.organisation_id)
-    return Response(service.encode(items), media_type=wire.EXCHANGE_MEDIA_TYPE)
+    return Response(answer.content, media_type=wire.EXCHANGE_MEDIA_TYPE)
 
 
 # A plain route: it has nothing for the framework to resolve or convert, which took longer than the database did.
 router.add_route(wire.EXCHANGE_PATH, exchange, methods=["POST"])
 
 
-def _exchange(state: State, hub: TokenHolder, content: bytes) -> list[list[Any]]:
-    """The items of the answer to a body. In a thread: a full batch takes its time, and pages are answered meanwhile."""
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The body of an answer; whether any record is newly held, and any registration newly kept."""
+
+    content: bytes
+    held: bool
+    registered: bool
+
+
+def _exchange(state: State, hub: TokenHolder, content: bytes) -> _Answer:
+    """The answer to a body. In a thread: a full batch takes its time, and pages are answered meanwhile."""
     offered = offer.read(content)
     policy = _policy(state)
-    # A hub revoked while it sent its body stores nothing: that is looked up in the transaction that stores.
-    answer = direct.transaction(
-        state.exchange_pool, lambda connection: service.accept(connection, state.keyring, policy, hub, offered)
-    )
-    return answer()
+
+    def work(connection: Connection) -> Callable[[], _Answer]:
+        # A hub revoked while it sent its body stores nothing: that is looked up in the transaction that stores.
+        items = service.accept(connection, state.keyring, policy, hub, offered)
+        return lambda: _answer(items())
+
+    return direct.answered(state.exchange_pool, work)
+
+
+def _answer(items: list[list[Any]]) -> _Answer:
+    held = any(item[0] == wire.ITEM_ANSWER and item[4] == wire.HELD for item in items)
+    return _Answer(service.encode(items), held, any(item[0] == wire.ITEM_REGISTRATION for item in items))
 
 
 async def _require_known(state: State, hub: TokenHolder) -> None:

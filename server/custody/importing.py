@@ -119,8 +119,7 @@ async def take(
 def _accepted(
     pool: Pool, keyring: Keyring, policy: downlink.Policy, holder: TokenHolder, offer: Offer
 ) -> list[list[Any]]:
-    work = direct.transaction(pool, lambda connection: service.accept(connection, keyring, policy, holder, offer))
-    return work()
+    return direct.answered(pool, lambda connection: service.accept(connection, keyring, policy, holder, offer))
 
 
 def _count(found: Imported, down: _Down, offer: Offer, items: list[list[Any]]) -> None:

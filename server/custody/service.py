@@ -46,15 +46,16 @@ def accept(
 ) -> Callable[[], list[list[Any]]]:
     """Store an offer in the connection's transaction; what is returned gives the items of the answer.
 
-    It is to be called once the transaction is committed: its last look-up and the commit are then one round trip. Done
-    twice, `accept` does no harm. Raises `Unauthorised` for a hub that is revoked by now, before anything is stored, and
-    `KeyUnreadable` under a wrong master key.
+    It may be called while the transaction commits, with which its last look-ups are one round trip; nothing of it may
+    leave before that is done. Done twice, `accept` does no harm. Raises `Unauthorised` for a hub that is revoked by
+    now, before anything is stored, and `KeyUnreadable` under a wrong master key.
     """
     source = Source(hub.organisation_id, hub.hub_id, now())
     parsed, refused = opening.parse_all(offer.records)
     named = {one.header.reader_id for one in parsed}
     direct.enter(connection, hub.organisation_id)
     knowing = repository.known(connection, hub.hub_id, named | {seen.reader_id for seen in offer.sightings})
+    connection.push()
     supposed = None if len(parsed) > _FEW or offer.sightings else keyring.remembered(hub.organisation_id, named)
     asked = None if supposed is None else _ask(connection, keyring, policy, source, offer, parsed, supposed)
     known = knowing.result()
@@ -64,13 +65,12 @@ def accept(
         # What was asked by keys that are no longer all, or no longer the same, is asked anew; nothing was written.
         asked = _ask(connection, keyring, policy, source, offer, parsed, known.keys)
         keyring.remember(hub.organisation_id, known.keys)
-    answers, due = _store(connection, policy, source, asked)
+    answers, due = _store(connection, policy, source, asked, offer.software)
     refused = sorted([*refused, *asked.refused], key=lambda one: one.index)
     answers.update(keeping.refuse(connection, source, refused))
     registered = registrations.take(connection, keyring, source, offer.registrations)
-    repository.hub_seen(connection, hub.hub_id, offer.software, source.at)
     key = known.registration_key or registration_keys.ensure(connection, keyring, source.organisation_id, source.at)
-    down, commands = downlink.items(connection, keyring, policy, asked.carrier, due, known.epoch, source.at)
+    down = downlink.items(connection, keyring, policy, asked.carrier, due, known.epoch, source.at)
     awaiting = following.awaiting(connection, source.organisation_id)
     head = {
         wire.HEAD_VERSION: wire.VERSION,
@@ -78,12 +78,12 @@ def accept(
         wire.HEAD_EPOCH: known.epoch,
         wire.HEAD_REGISTRATION_KEY: key,
     }
-    items = [*_answer_items(len(offer.records), answers), *registered, *down]
 
     def answer() -> list[list[Any]]:
+        items = [*_answer_items(len(offer.records), answers), *registered, *down()]
         images = awaiting.result()
         header = {**head, wire.HEAD_IMAGES: images} if images else head
-        return [[wire.ITEM_HEADER, header], *items, *(commands.result() if commands else [])]
+        return [[wire.ITEM_HEADER, header], *items]
 
     return answer
 
@@ -149,12 +149,14 @@ def _ask(
 
 
 def _store(
-    connection: Connection, policy: downlink.Policy, source: Source, asked: _Asked
+    connection: Connection, policy: downlink.Policy, source: Source, asked: _Asked, software: str
 ) -> tuple[dict[int, Answer], downlink.Due]:
     """Keep the authentic records; the answers to them, and what is due down after them."""
     held = asked.locking.result()
     repository.add_neighbours(held, asked.neighbours.result())
     kept = keeping.keep(connection, source, asked.authentic, held)
+    repository.hub_seen(connection, source.hub_id, software, source.at)
+    # The database writes them while it is found out here what is in them.
     connection.push()
     taking.interpret(connection, source, kept.taken, asked.own, asked.tests)
     if asked.new_boots is not None and (new_boots := asked.new_boots.result()):

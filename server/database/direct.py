@@ -60,7 +60,20 @@ def _configure(connection: pipeline.Connection) -> None:
 
 
 def transaction(pool: Pool, work: Callable[[Connection], T]) -> T:
-    """What `work` returns, committed; rolled back on any exception.
+    """What `work` returns, committed; rolled back on any exception. As `answered` otherwise."""
+
+    def done(connection: Connection) -> Callable[[], T]:
+        told = work(connection)
+        return lambda: told
+
+    return answered(pool, done)
+
+
+def answered(pool: Pool, work: Callable[[Connection], Callable[[], T]]) -> T:
+    """What the answer gives that `work` returns, once that is committed; rolled back on any exception of `work`.
+
+    The answer is made while the database commits, and may send nothing to it: where it raises, all is stored all the
+    same, as if the answer had been lost.
 
     A connection that was lost meanwhile (the database was restarted) is replaced and `work` done again, once: it must
     do no harm twice. Connections are not tried out before each use, which would cost a round trip each time.
@@ -79,14 +92,12 @@ class _Lost(psycopg.OperationalError):
     """The connection is gone."""
 
 
-def _once(pool: Pool, work: Callable[[Connection], T]) -> T:
+def _once(pool: Pool, work: Callable[[Connection], Callable[[], T]]) -> T:
     with pool.connection() as connection:
         try:
             with Pipeline(connection) as sending:
-                done = work(sending)
                 # In the pipeline still, so that the last statements and the commit are one round trip.
-                sending.commit()
-                return done
+                return sending.commit(work(sending))
         except psycopg.Error as error:
             if connection.closed or connection.broken:
                 raise _Lost(*error.args) from error

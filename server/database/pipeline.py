@@ -9,11 +9,11 @@ connection; parameters and rows are converted by psycopg's own adapters.
 import re
 import select
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -27,6 +27,7 @@ from server.database import arrays
 from server.database.arrays import Array
 
 Row = tuple[Any, ...]
+T = TypeVar("T")
 
 # What is larger is on its way before the next statement is made, so that the database works meanwhile.
 _SEND_BYTES = 16 * 1024
@@ -140,16 +141,21 @@ class Pipeline:
                 return told, tuple(self._transformer.types or ()), self._transformer.formats if told else None
         return coded, tuple(types), [Format.BINARY] * len(coded) if coded else None
 
-    def commit(self) -> None:
-        """Commit, and read whatever is not read yet: one round trip. Raises the error of the first that failed."""
+    def commit(self, meanwhile: Callable[[], T]) -> T:
+        """Commit, and read whatever is not read yet: one round trip. Raises the error of the first that failed.
+
+        What `meanwhile` gives is made while the database commits; it may read what was sent before, and send nothing.
+        """
         self.send(b"COMMIT", {}, Format.TEXT)
         self._sync()
+        made = meanwhile()
         while self._awaited:
             self._read_one()
         result = self._result()
         assert result is not None
         assert result.status == ExecStatus.PIPELINE_SYNC
         self._committed = True
+        return made
 
     def read_until(self, sent: Sent) -> None:
         """Read answers up to that of `sent`. Raises the error of the first that failed."""
@@ -202,6 +208,7 @@ class Pipeline:
 
     def _sync(self) -> None:
         self._libpq.pipeline_sync()
+        self._answered_to = self._sent
         self._synced = True
         self._flush()
 

@@ -34,6 +34,7 @@ from reader import wire
 from server.app import create_app
 from server.audit.service import Actor
 from server.database import tenancy
+from server.http_protocol import BoundedHttp
 from server.readers.keys import Keyring
 from server.settings import Settings
 from tests.server import factory
@@ -176,7 +177,9 @@ def run(owner_url: str, app_url: str, **settings: Any) -> Iterator[Running]:
             **given,
         )
         app = create_app(made, app_url)
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            app, http=BoundedHttp, ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1
+        )
         serving = uvicorn.Server(config)
         loop = asyncio.new_event_loop()
         thread = threading.Thread(

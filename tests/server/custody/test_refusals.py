@@ -167,6 +167,40 @@ async def test_an_unforeseen_fault_has_an_incident_id_and_no_detail(
     assert problem["incident"] in caplog.text
 
 
+async def test_a_hub_that_hangs_up_stores_nothing_and_is_no_incident(
+    ward: Ward, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader = await ward.reader()
+    body = factory.exchange_body(reader.results(2))
+    came = [{"type": "http.request", "body": body[:-9], "more_body": True}, {"type": "http.disconnect"}]
+    told: list[Any] = []
+
+    async def receive() -> Any:
+        return came.pop(0)
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    request = ward.http.build_request(
+        "POST",
+        wire.EXCHANGE_PATH,
+        headers={"Authorization": f"Bearer {ward.token}", "Content-Type": wire.EXCHANGE_MEDIA_TYPE},
+    )
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "POST", "scheme": "http", "path": wire.EXCHANGE_PATH,
+        "raw_path": wire.EXCHANGE_PATH.encode(), "root_path": "", "query_string": b"", "client": ("127.0.0.1", 1),
+        "server": ("doorstep.test", 80), "headers": [(name.lower(), value) for name, value in request.headers.raw],
+    }  # fmt: skip
+    transport = ward.http._transport  # pyright: ignore[reportPrivateUsage] - the application of these tests
+    assert isinstance(transport, httpx.ASGITransport)
+    with caplog.at_level("INFO"):
+        await transport.app(scope, receive, send)
+    assert came == []
+    assert "incident" not in caplog.text
+    assert "hung up" in caplog.text
+    assert await ward.rows("SELECT 1 FROM sealed_record") == []
+
+
 def outcome_of(body: bytes) -> str:
     """What reading a body comes to: "read", or the code of its refusal. Anything else that is raised fails the test."""
     try:

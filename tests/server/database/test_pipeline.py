@@ -1,12 +1,13 @@
 """The exchange's transactions: what a statement, the database or the network does wrong harms only the one it is in."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
 
 from server.database import direct
 from server.database.direct import Connection, Pool, make_pool
+from server.database.pipeline import Row
 from tests.server.conftest import Database
 
 
@@ -66,6 +67,43 @@ def test_rows_are_read_after_the_commit_too(pool: Pool) -> None:
         pool, lambda connection: direct.ask(connection, b"SELECT %(text)s::text", {"text": "kept"}, list)
     )
     assert asked.result() == [("kept",)]
+
+
+def test_an_answer_is_made_while_it_is_committed_and_reads_what_was_asked_before(pool: Pool) -> None:
+    def work(connection: Connection) -> Callable[[], list[Row]]:
+        first, last = (direct.ask(connection, b"SELECT %(text)s::text", {"text": text}, list[Row]) for text in "ab")
+        return lambda: [*last.result(), *first.result()]
+
+    assert direct.answered(pool, work) == [("b",), ("a",)]
+
+
+def test_no_answer_is_given_to_what_could_not_be_committed(pool: Pool) -> None:
+    made: list[str] = []
+
+    def work(connection: Connection) -> Callable[[], None]:
+        direct.tell(connection, b"CREATE TEMPORARY TABLE kept (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)", {})
+        direct.tell(connection, b"INSERT INTO kept VALUES (1), (1)", {})
+        return lambda: made.append("an answer")
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        direct.answered(pool, work)
+    assert made == ["an answer"]
+    assert direct.transaction(pool, _number) == 2
+
+
+def test_an_answer_that_fails_leaves_what_was_committed_and_the_connection_whole(pool: Pool) -> None:
+    def work(connection: Connection) -> Callable[[], None]:
+        direct.tell(connection, b"CREATE TEMPORARY TABLE kept (n int)", {})
+        direct.tell(connection, b"INSERT INTO kept VALUES (7)", {})
+
+        def answer() -> None:
+            raise KeyError("the answer's own")
+
+        return answer
+
+    with pytest.raises(KeyError):
+        direct.answered(pool, work)
+    assert direct.transaction(pool, lambda connection: _number(connection, b"SELECT n FROM kept")) == 7
 
 
 def test_work_is_done_again_where_the_connection_was_lost_meanwhile(pool: Pool) -> None:
