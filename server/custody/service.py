@@ -32,6 +32,7 @@ from server.readers.repository import StoredKey
 from server.registrations import keys as registration_keys
 from server.registrations import taking as registrations
 from server.results import service as results
+from server.results.repository import Untimed
 from server.updates import following
 
 _EPOCH_START = datetime.fromtimestamp(0, UTC)
@@ -95,6 +96,14 @@ def encode(items: Sequence[list[Any]]) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
+class _Anchored:
+    """The (reader, boot)s that have a new anchor, and results of those that were seen whose time rests on none."""
+
+    boots: Pending[set[tuple[bytes, bytes]]]
+    untimed: Pending[list[Untimed]]
+
+
+@dataclass(frozen=True, slots=True)
 class _Asked:
     """An offer as it was opened with the readers' keys, and what was asked of the database for it.
 
@@ -107,7 +116,7 @@ class _Asked:
     carrier: downlink.Carrier
     locking: Pending[dict[bytes, Held]]
     neighbours: Pending[list[repository.Neighbour]]
-    new_boots: Pending[set[tuple[bytes, bytes]]] | None
+    anchored: _Anchored | None
     tests: results.Asked | None
     due: Pending[list[Carried]] | None
 
@@ -137,7 +146,7 @@ def _ask(
     )
     locking = repository.lock(connection, carrier.readers)
     neighbours = repository.neighbours(connection, keeping.places(authentic))
-    new_boots = _keep_sightings(connection, source, offer, sightings)
+    anchored = _keep_sightings(connection, source, offer, sightings)
     tests = taking.ask(connection, authentic)
     # What is due is looked up while it is decided here what becomes of the records.
     connection.want_answers()
@@ -145,7 +154,7 @@ def _ask(
     if not any(taking.bears_on_downlink(one, own) for one in authentic):
         due = downlink.ask(connection, policy, carrier, source.at)
         connection.want_answers()
-    return _Asked(own, authentic, refused, carrier, locking, neighbours, new_boots, tests, due)
+    return _Asked(own, authentic, refused, carrier, locking, neighbours, anchored, tests, due)
 
 
 def _store(
@@ -159,20 +168,23 @@ def _store(
     # The database writes them while it is found out here what is in them.
     connection.push()
     taking.interpret(connection, source, kept.taken, asked.own, asked.tests)
-    if asked.new_boots is not None and (new_boots := asked.new_boots.result()):
-        results.improve_times(connection, source.organisation_id, new_boots)
+    if asked.anchored is not None and (boots := asked.anchored.boots.result()):
+        waiting = [one for one in asked.anchored.untimed.result() if (one.reader_id, one.boot_id) in boots]
+        results.improve_times(connection, source.organisation_id, waiting)
     due = asked.due or downlink.ask(connection, policy, asked.carrier, source.at)
     return kept.answers, downlink.Due(due.result(), held)
 
 
 def _keep_sightings(
     connection: Connection, source: Source, offer: Offer, sightings: Sequence[SeenReader]
-) -> direct.Pending[set[tuple[bytes, bytes]]] | None:
-    """Store sightings; the (reader, boot) pairs that have a new anchor."""
+) -> _Anchored | None:
+    """Store sightings, if there are any."""
     if not sightings:
         return None
     seen = [(one, _seen_at(one.hub_ms, offer.hub_ms, source.at)) for one in sightings]
-    return sighting_repository.insert(connection, source.organisation_id, source.hub_id, offer.hub_ms, source.at, seen)
+    boots = sighting_repository.insert(connection, source.organisation_id, source.hub_id, offer.hub_ms, source.at, seen)
+    # Those of this offer are not among them: their times are derived with these very sightings.
+    return _Anchored(boots, results.ask_untimed(connection, {(one.reader_id, one.boot_id) for one in sightings}))
 
 
 def _seen_at(hub_ms: int, hub_posted_ms: int, at: datetime) -> datetime:

@@ -152,22 +152,27 @@ class Untimed:
     received_ms: int
 
 
+# By boot, however few results there were when the plan was made: one by organisation would look at all that it has.
 _UNTIMED = b"""
-    SELECT id, reader_id, boot_id, uptime_ms, read_ms, wall_ms, clock_source, wall_uncertainty_ms,
-           (extract(epoch FROM received_at) * 1000)::bigint AS received_ms
+    SELECT id, boot.reader_id, boot.boot_id, uptime_ms, read_ms, wall_ms, clock_source, wall_uncertainty_ms, received_ms
     FROM unnest(%(reader_ids)s, %(boot_ids)s) AS boot (reader_id, boot_id)
-    JOIN result USING (reader_id, boot_id)
-    WHERE time_basis <> 'anchor' ORDER BY result.reader_id, number LIMIT 10000
+    CROSS JOIN LATERAL (
+        SELECT id, uptime_ms, read_ms, wall_ms, clock_source, wall_uncertainty_ms,
+               (extract(epoch FROM received_at) * 1000)::bigint AS received_ms
+        FROM result r
+        WHERE r.reader_id = boot.reader_id AND r.boot_id = boot.boot_id AND r.time_basis <> 'anchor' LIMIT 10000
+    ) AS waiting LIMIT 10000
 """
 
 
-def untimed(connection: Connection, boots: Sequence[tuple[bytes, bytes]]) -> list[Untimed]:
+def untimed(connection: Connection, boots: Collection[tuple[bytes, bytes]]) -> Pending[list[Untimed]]:
     """Results of those (reader, boot)s whose time a new anchor may improve."""
+    ordered = sorted(boots)
     parameters = {
-        "reader_ids": arrays.byteas([reader for reader, _ in boots]),
-        "boot_ids": arrays.byteas([boot for _, boot in boots]),
+        "reader_ids": arrays.byteas([reader for reader, _ in ordered]),
+        "boot_ids": arrays.byteas([boot for _, boot in ordered]),
     }
-    return direct.ask(connection, _UNTIMED, parameters, lambda cursor: [Untimed(*row) for row in cursor]).result()
+    return direct.ask(connection, _UNTIMED, parameters, lambda cursor: [Untimed(*row) for row in cursor])
 
 
 _SET_TIMES = b"""

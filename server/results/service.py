@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ from server.readers.keys import Keyring
 from server.results import repository, timing, trace
 from server.results.models import Result
 from server.results.record import Analyte, EventRecord, QcRecord, ResultRecord
-from server.results.repository import Point
+from server.results.repository import Point, Untimed
 from server.results.trace import CurveTrace, StripTrace
 
 _text = json.encoder.encode_basestring_ascii
@@ -99,9 +99,13 @@ def keep(
         quality.insert(connection, organisation_id, hub_id, received_at, controls)
 
 
-def improve_times(connection: Connection, organisation_id: UUID, boots: set[tuple[bytes, bytes]]) -> None:
-    """Derive test times anew for results of those (reader, boot)s, which have a new anchor."""
-    waiting = repository.untimed(connection, sorted(boots))
+def ask_untimed(connection: Connection, boots: Collection[tuple[bytes, bytes]]) -> Pending[list[Untimed]]:
+    """Ask for results of those (reader, boot)s whose time may be improved by an anchor that is stored by now."""
+    return repository.untimed(connection, boots)
+
+
+def improve_times(connection: Connection, organisation_id: UUID, waiting: Sequence[Untimed]) -> None:
+    """Derive the test times of those results anew."""
     if not waiting:
         return
     points = [(one.reader_id, one.boot_id, _near(_read_at(one.uptime_ms, one.read_ms))) for one in waiting]
