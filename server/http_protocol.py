@@ -108,7 +108,7 @@ class BoundedHttp(HttpToolsProtocol):
         """Its head is whole: it is begun with, after those before it."""
         self._told = True
         if len(self.pipeline) >= PIPELINED_MAX:
-            raise _TooManyPipelined
+            raise _TooManyPipelined  # nobody is told: the answers to those before it come first, and they are not there
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -149,23 +149,22 @@ class BoundedHttp(HttpToolsProtocol):
         if isinstance(reason, _HeadTooLarge):
             within = f"Its request line, headers and trailers may have {HEAD_MAX} bytes."
             self._refuse(431, "head-too-large", "The head of the request is too large", within)
-        elif isinstance(reason, _TooManyPipelined):
-            wait = f"At most {PIPELINED_MAX} requests may wait for the answer to one before them."
-            self._refuse(429, "too-many-pipelined", "Too many requests at once", wait)
         else:
             # The target is the one part of a head that is looked into once more while it is parsed.
             self._refuse(400, "not-readable", "The request cannot be read", "Send a target as RFC 9112 section 3.2.")
 
     def _refuse(self, status: int, code: str, title: str, detail: str) -> None:
-        """End the connection; say why, unless an answer to another request is on its way."""
+        """End the connection; say why, unless it would be taken for the answer to another request."""
         self._deaf = True
         self._whole()
         cycle = cast("RequestResponseCycle | None", self.cycle)
+        own = cycle is None or cycle.response_complete
         if cycle is not None and not cycle.response_complete:
+            own = cycle.more_body and not cycle.response_started and not self.pipeline
             # Whoever reads the rest of its body is told that there is none, and what they answer goes nowhere.
             cycle.disconnected = True
             cycle.message_event.set()
-        if cycle is None or cycle.response_complete or not (cycle.response_started or self.pipeline):
+        if own:
             response = problems.answer(status, code, title, detail, headers={"Connection": "close"})
             lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
             lines += [name + b": " + value for name, value in response.raw_headers]

@@ -1,5 +1,6 @@
 """The server's HTTP/1.1 over real connections: what it answers, and that whatever comes is bounded."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -32,6 +33,8 @@ async def _tell(scope: Any, receive: Any, send: Any) -> None:
         size += len(message["body"])
         if not message["more_body"]:
             break
+    if scope["path"] == "/wait":
+        await asyncio.sleep(0.2)
     content = json.dumps({"path": scope["path"], "size": size}).encode()
     head = [(b"content-length", str(len(content)).encode()), (b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": 200, "headers": head})
@@ -196,6 +199,13 @@ def test_what_two_might_read_differently_is_refused(port: int, what: str) -> Non
         else {"another version": b"GET / HTTP/3.0\r\n\r\n", "no request": b"\x16\x03\x01\x02\x00\x01\x00"}[what]
     )
     _refused(_said(port, request), 400, "not-readable")
+    _alive(port)
+
+
+@pytest.mark.parametrize("after", [b"\x16\x03", PLAIN[:-2] + b"a:" + b"b" * FLOOD])
+def test_no_request_is_answered_with_what_is_wrong_with_the_next(port: int, after: bytes) -> None:
+    waited = b"GET /wait HTTP/1.1\r\nHost: here\r\n\r\n"
+    assert [one.status for one in _said(port, waited, after)] in ([], [200])
     _alive(port)
 
 
