@@ -21,7 +21,7 @@ from emulator.release.bill import Component
 # Needed, and imported by none of our modules: by the library that loads it.
 UNNAMED = {
     "hub": ("nhsuk-frontend-jinja", "python-multipart"),
-    "server": ("nhsuk-frontend-jinja", "python-multipart", "tzdata"),
+    "server": ("nhsuk-frontend-jinja", "python-multipart", "tzdata", "uvloop"),
 }
 _LOCKED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ ;\\]+)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
