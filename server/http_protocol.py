@@ -55,11 +55,11 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Wait for the first request no longer than for the whole of one."""
         super().connection_made(transport)
-        self._expect_whole()
+        self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._whole()
+        self._stop_clock()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -86,7 +86,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self._untold > HEAD_MAX:
             self._refuse_for(_HeadTooLarge())
         elif self._partial and self._too_slow is None:
-            self._expect_whole()
+            self._start_clock()
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -120,7 +120,7 @@ class BoundedHttp(HttpToolsProtocol):
         """It is whole."""
         self._told = True
         self._partial = False
-        self._whole()
+        self._stop_clock()
         super().on_message_complete()
 
     def _count(self, size: int) -> None:
@@ -129,10 +129,10 @@ class BoundedHttp(HttpToolsProtocol):
         if self._head > HEAD_MAX:
             raise _HeadTooLarge
 
-    def _expect_whole(self) -> None:
+    def _start_clock(self) -> None:
         self._too_slow = self.loop.call_later(WHOLE_SECONDS, self._on_too_slow)
 
-    def _whole(self) -> None:
+    def _stop_clock(self) -> None:
         if self._too_slow is not None:
             self._too_slow.cancel()
             self._too_slow = None
@@ -156,7 +156,7 @@ class BoundedHttp(HttpToolsProtocol):
     def _refuse(self, status: int, code: str, title: str, detail: str) -> None:
         """End the connection; say why, unless it would be taken for the answer to another request."""
         self._deaf = True
-        self._whole()
+        self._stop_clock()
         cycle = cast("RequestResponseCycle | None", self.cycle)
         own = cycle is None or cycle.response_complete
         if cycle is not None and not cycle.response_complete:

@@ -12,10 +12,9 @@ same run. Prepared and with `%b`, which sends arrays in binary, it is several ti
 do, and stands beside as a figure of its own without a target. A batch of one stands beside the same insert of one row,
 the faster way: what a commit costs on this disk is in both.
 
-Batches of one are posted twice over. `accept.one` are those of a hub that delivers one after another, as it does when
-results come one by one; they are made before, so that the server does nothing but answer. `accept.one.apart` come after
-a pause each, in which everything else on the processor takes the place of the server's code and data in its caches:
-the same instructions then take twice as long, on any machine, and longer on one that is shared.
+Batches of one are posted twice over. Each of `accept.one` comes after a pause, in which the processor's caches fill
+with other things. Those of `accept.one.in_turn` come one after another, as from a hub to which results come one by one;
+they are made before, so that nothing else is done meanwhile.
 
 The server recomputes outcomes from their traces afterwards: `accept` begins each batch when that is done,
 `accept.busy` while thousands still wait for it. History is what is in the tables before: the first is posted, more is
@@ -115,8 +114,8 @@ def _measure(
             say(f"brings the history to {base * multiple:,} records")
             drained = _grow(post, bare, sealers, base * multiple, batch)
             say(f"posts {singles} batches of one and {batches} of {batch}, each followed by the bare insert")
-            ones = _in_turn(post, bare, sealers, singles)
-            apart = [_pair(post, bare, [sealers[one % len(sealers)]], 1, alone=True) for one in range(singles)]
+            ones = [_pair(post, bare, [sealers[one % len(sealers)]], 1, alone=True) for one in range(singles)]
+            in_turn = _in_turn(post, bare, sealers, singles)
             pairs = [_pair(post, bare, sealers, batch, alone=True) for _ in range(batches)]
             suffix = "" if multiple == 1 else f".{multiple}x"
             at = f" with {base * multiple:,} records held"
@@ -124,9 +123,7 @@ def _measure(
                 *_accepted(f"accept{suffix}", f"batches of {batch}{at}", batch, pairs),
                 _one(f"accept.one{suffix}", f"a batch of one record, median of {singles}{at}", ones),
                 _undisturbed(f"accept.one{suffix}.undisturbed", f"a batch of one record{at}", ones),
-                _one(
-                    f"accept.one{suffix}.apart", f"a batch of one record after a pause, median of {singles}{at}", apart
-                ),
+                _one(f"accept.one{suffix}.in_turn", f"one record after another, median of {singles}{at}", in_turn),
             ]
             if first is None:
                 first = pairs, ones
@@ -139,7 +136,7 @@ def _measure(
                 figures.append(drained)
         say(f"posts {batches} batches of {batch} without a pause")
         pairs = [_pair(post, bare, sealers, batch, alone=False) for _ in range(batches)]
-        ones = _in_turn(post, bare, sealers, singles, alone=False)
+        ones = [_pair(post, bare, [sealers[one % len(sealers)]], 1, alone=False) for one in range(singles)]
         meanwhile = f"{at}, while outcomes are recomputed"
         figures += [
             *_accepted("accept.busy", f"batches of {batch}{meanwhile}", batch, pairs),
@@ -215,11 +212,9 @@ def _pair(post: Post, bare: "Bare", sealers: list[Sealer], size: int, *, alone: 
     return Took(took, ordinary, binary)
 
 
-def _in_turn(post: Post, bare: "Bare", sealers: list[Sealer], count: int, *, alone: bool = True) -> list[Took]:
-    """What each of so many batches of one took, posted one after another, and each bare insert of the same; `alone`
-    first waits until nothing is left to recompute."""
-    if alone:
-        bare.wait_recomputed()
+def _in_turn(post: Post, bare: "Bare", sealers: list[Sealer], count: int) -> list[Took]:
+    """What each of so many batches of one took, posted one after another, and each bare insert of the same."""
+    bare.wait_recomputed()
     made = [_batch(post, [sealers[at % len(sealers)]], 1) for at in range(count)]
     accepted = [post.exchange(body, 1) for _, _, body in made]
     inserted = [
