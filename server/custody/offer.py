@@ -3,6 +3,7 @@
 Everything is checked before anything is stored; sizes, depth and counts are those of docs/protocol.md section 5.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -126,12 +127,24 @@ def read(body: bytes) -> Offer:
     return Offer(hub_ms, epoch, software, tickets, records, sightings, registrations)
 
 
+# The head of a record, which nearly every item is: an array of its kind and the sealed bytes.
+_RECORD = re.compile(rb"\x82%c(?:\x58([\x18-\xff])|\x59(?!\x00)(..))" % wire.ITEM_RECORD, re.DOTALL)
+
+
+def _end(found: re.Match[bytes]) -> int:
+    return found.end() + int.from_bytes(found.group(1) or found.group(2), "big")
+
+
 def _split(body: bytes) -> list[Any]:
     items: list[Any] = []
     at = 0
     while at < len(body):
         if len(items) == ITEMS_MAX:
             raise TooMany(ITEMS_MAX, "one body")
+        if (found := _RECORD.match(body, at)) and (end := _end(found)) <= len(body):
+            items.append([wire.ITEM_RECORD, body[found.end() : end]])
+            at = end
+            continue
         items_max = wire.CBOR_ITEMS_MAX if items else _HEADER_ITEMS_MAX
         try:
             end = cbor.scan(body, at, items_max=items_max)

@@ -10,6 +10,7 @@ from typing import Any, cast
 from reader import outcome as outcomes
 from reader import wire
 from server.custody import cbor
+from server.results import usual
 
 LABEL_BYTES_MAX = 64
 COUNT_MAX = 1_024
@@ -104,7 +105,7 @@ class EventRecord:
 def understand(plaintext: bytes) -> ResultRecord | EventRecord | QcRecord:
     """Read a record's plaintext. Raises `NotUnderstood`."""
     try:
-        content = cbor.decode(plaintext)
+        content = cbor.loads(plaintext) if usual.is_usual(plaintext) else cbor.decode(plaintext)
     except (cbor.NotCbor, cbor.TooDeep, cbor.TooMany) as error:
         raise NotUnderstood(f"The record's content is not the protocol's CBOR: {error}") from None
     kind, moment, firmware, body = _fields(

@@ -1,4 +1,7 @@
-"""The short way to read a sealed record's headers says what the long way says, or nothing."""
+"""The short ways to read a body and a sealed record's headers say what the long ways say, or nothing."""
+
+import re
+from typing import Any
 
 import cbor2
 import pytest
@@ -6,8 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reader import wire
-from server.custody import cose
+from server.custody import cbor, cose, offer
 from server.custody.cose import SealedHeader, Unsealable
+from server.problems import Problem
 from tests.server import factory
 
 EDGES = [0, 1, 23, 24, 255, 256, 65_535, 65_536, 2**31 - 1, 2**31, 2**32 - 1, 2**32]
@@ -76,3 +80,35 @@ def test_arbitrary_bytes_go_the_long_way(junk: bytes) -> None:
 
 def test_a_record_beyond_the_limit_goes_the_long_way() -> None:
     assert cose._usual(sealed_with(1, 0, wire.RECORD_MAX)) is None
+
+
+NEVER = re.compile(b"(?!)")
+ITEMS = [
+    cbor2.dumps([wire.ITEM_RECORD, bytes(length)]) for length in (0, 1, 23, 24, 255, 256, 900, wire.RECORD_MAX)
+] + [cbor2.dumps([wire.ITEM_REGISTRATION, bytes(40)]), cbor2.dumps([wire.ITEM_SIGHTING, {1: 2}])]
+
+
+def split(body: bytes) -> list[Any] | str:
+    try:
+        return offer._split(body)
+    except Problem as problem:
+        return f"{problem.code}: {problem.detail}"
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(st.data())
+def test_a_body_is_split_as_it_is_when_every_item_is_walked(data: st.DataObject) -> None:
+    body = bytearray(b"".join(data.draw(st.lists(st.sampled_from(ITEMS), max_size=6))))
+    for _ in range(data.draw(st.integers(0, 3))):
+        if body:
+            at = data.draw(st.integers(0, len(body) - 1) | st.integers(0, min(len(body) - 1, 6)))
+            body[at : at + data.draw(st.integers(0, 1))] = data.draw(st.binary(max_size=2))
+    short = split(bytes(body))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(offer, "_RECORD", NEVER)
+        assert split(bytes(body)) == short
+
+
+def test_the_records_of_a_body_are_not_walked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cbor, "scan", lambda *_, **__: pytest.fail("walked"))
+    assert [len(item[1]) for item in offer._split(b"".join(ITEMS[3:8]))] == [24, 255, 256, 900, wire.RECORD_MAX]
