@@ -24,6 +24,9 @@ from server.results.record import Analyte, EventRecord, QcRecord, ResultRecord
 from server.results.repository import Point, Untimed
 from server.results.trace import CurveTrace, StripTrace
 
+# A full offer is four statements: each costs little, and the database need not wait until all rows are made.
+_INSERTED_AT_ONCE = 125
+
 _text = json.encoder.encode_basestring_ascii
 
 
@@ -76,6 +79,14 @@ def keep(
     events: list[tuple[Any, ...]] = []
     controls: list[tuple[Any, ...]] = []
     received_ms = int(received_at.timestamp() * 1000)
+
+    def insert() -> None:
+        payloads = repository.notifications(organisation_id, [row[0] for row in results])
+        repository.insert_results(connection, organisation_id, hub_id, received_at, results, payloads)
+        # The database writes them while the next are made here.
+        connection.push()
+        results.clear()
+
     for one in understood:
         content = one.content
         if isinstance(content, EventRecord):
@@ -89,9 +100,11 @@ def keep(
         result_id = _new_id(received_ms)
         results.append(_result_row(result_id, one, content, time))
         opened.append(follow_ups.New(result_id, one.site_id, content.assay, content.outcome))
+        if len(results) == _INSERTED_AT_ONCE:
+            insert()
     if results:
-        payloads = repository.notifications(organisation_id, [row[0] for row in results])
-        repository.insert_results(connection, organisation_id, hub_id, received_at, results, payloads)
+        insert()
+    if opened:
         follow_ups.open_for(connection, organisation_id, received_at, opened, asked.follow_up if asked else None)
     if events:
         repository.insert_events(connection, organisation_id, received_at, events)
