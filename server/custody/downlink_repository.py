@@ -1,5 +1,6 @@
 """SQL of what goes down to readers: who is due what, commands, and the note of tickets issued."""
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -52,7 +53,8 @@ class NewCommand:
 
 
 # A receipt is due to a reader of the offer, whatever it last said, and to one known to hold what the server holds. A
-# ticket is due when the hub named none, one that is past half its life, or one of an older key generation.
+# ticket is due when the hub named none, one that is past half its life, or one of an older key generation. What the hub
+# names is looked up in documents: a join with an array compares each reader with each of its elements.
 _CARRIED = b"""
     SELECT reader_id, generation, encrypted, held_to, held_hash, last_command, floor_number, receipt_due, ticket_due,
            floor_due, is_named, commands_wait
@@ -61,22 +63,23 @@ _CARRIED = b"""
                greatest(coalesce(last.number, 0), c.down_to) AS last_command,
                CASE WHEN floor.taken_at IS NULL AND floor.number > c.down_to AND floor.number = last.number
                     THEN floor.number END AS floor_number,
-               c.held_to > 0 AND (named.reader_id IS NOT NULL OR c.held_to > c.released_to) AS receipt_due,
-               ticket.expiry IS NULL OR ticket.expiry < %(renew_before_s)s
+               c.held_to > 0 AND (offer.is_named OR c.held_to > c.released_to) AS receipt_due,
+               offer.expiry IS NULL OR offer.expiry < %(renew_before_s)s
                    OR coalesce(issued.generation, -1) < r.generation AS ticket_due,
                floor.created_at IS NULL OR floor.created_at < %(floor_before)s AS floor_due,
-               named.reader_id IS NOT NULL AS is_named,
+               offer.is_named,
                last.number IS NOT NULL AND last.taken_at IS NULL AS commands_wait,
                last.number > c.down_to AND last.taken_at IS NULL AS command_due
         FROM reader r
         JOIN reader_key k ON k.reader_id = r.reader_id AND k.generation = r.generation
         JOIN custody c ON c.reader_id = r.reader_id
-        LEFT JOIN unnest(%(named)s) AS named (reader_id) ON named.reader_id = r.reader_id
-        LEFT JOIN unnest(%(ticket_readers)s, %(ticket_expiries)s)
-            AS ticket (reader_id, expiry) ON ticket.reader_id = r.reader_id
+        CROSS JOIN LATERAL (
+            SELECT %(named)s::jsonb ? encode(r.reader_id, 'hex') AS is_named,
+                   (%(tickets)s::jsonb ->> encode(r.reader_id, 'hex'))::bigint AS expiry
+        ) AS offer
         LEFT JOIN LATERAL (
             SELECT generation FROM ticket_issue t
-            WHERE t.hub_id = %(hub_id)s AND t.reader_id = r.reader_id AND t.expires_at = to_timestamp(ticket.expiry)
+            WHERE t.hub_id = %(hub_id)s AND t.reader_id = r.reader_id AND t.expires_at = to_timestamp(offer.expiry)
             ORDER BY t.generation DESC LIMIT 1
         ) AS issued ON true
         LEFT JOIN LATERAL (
@@ -111,10 +114,9 @@ def carried(
     parameters = {
         "organisation_id": organisation_id,
         "hub_id": hub_id,
-        "named": arrays.byteas(list(named)),
+        "named": json.dumps([reader_id.hex() for reader_id in named]),
         "limit": limit,
-        "ticket_readers": arrays.byteas(list(tickets)),
-        "ticket_expiries": arrays.bigints(list(tickets.values())),
+        "tickets": json.dumps({reader_id.hex(): expiry_s for reader_id, expiry_s in tickets.items()}),
         "renew_before_s": renew_before_s,
         "floor_before": floor_before,
     }

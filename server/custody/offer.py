@@ -18,6 +18,7 @@ TICKETS_MAX = 1_000
 _HEADER_ITEMS_MAX = 4_096
 _BIGINT_MAX = 2**63 - 1
 _INT_MAX = 2**31 - 1
+_EXPIRY_MAX = 2**40  # Unix seconds
 
 
 class NotASequence(Problem):
@@ -182,7 +183,9 @@ def _header(item: Any) -> tuple[int, bytes | None, str, dict[bytes, int]]:
     held: dict[bytes, int] = {}
     for ticket in cast("list[Any]", tickets):
         match ticket:
-            case [bytes() as reader_id, int() as expiry_s] if len(reader_id) == wire.READER_ID_BYTES and expiry_s >= 0:
+            case [bytes() as reader_id, expiry_s] if len(reader_id) == wire.READER_ID_BYTES and is_uint(
+                expiry_s, _EXPIRY_MAX
+            ):
                 held[reader_id] = expiry_s
             case _:
                 raise BadItem(0, "A ticket of the header is not a reader id and an expiry.")

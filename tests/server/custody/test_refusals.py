@@ -115,6 +115,16 @@ async def test_a_full_ticket_list_is_taken_and_one_more_is_not(ward: Ward) -> No
     refused(await ward.post(factory.sequence(factory.header(tickets=tickets))), 400, "bad-item")
 
 
+@pytest.mark.parametrize("expiry", [-1, 2**40 + 1, 2**63 - 1, 2**64 - 1, True, None, b"", 1.5])
+async def test_a_ticket_that_ends_at_no_date_is_refused_with_its_offer(ward: Ward, expiry: Any) -> None:
+    reader = await ward.reader()
+    body = factory.sequence(factory.header(tickets=[[reader.reader_id, expiry]]))
+    code = "not-a-cbor-sequence" if isinstance(expiry, float) else "bad-item"
+    refused(await ward.post(body), 400, code)
+    body = factory.sequence(factory.header(tickets=[[reader.reader_id, 2**40]]))
+    assert (await ward.post(body)).status_code == 200
+
+
 async def test_a_body_beyond_the_limit_is_refused_before_and_after_decompression(ward: Ward) -> None:
     big = bytes(offer.BODY_MAX + 1)
     assert refused(await ward.post(big), 413, "too-large")["limit"] == offer.BODY_MAX
