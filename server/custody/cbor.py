@@ -1,7 +1,8 @@
 """Looks at CBOR from outside before anything is built of it: deterministic form, size, depth and number of items.
 
-`cbor2` decodes only what `scan` has passed, so that no length it reads can make it allocate. The rules are those of
-docs/protocol.md section 1 (deterministic encoding, RFC 8949 section 4.2.1, without floating-point numbers).
+`cbor2` decodes only what `scan` has passed, or patterns that pass nothing else (`server.results.usual`), so that no
+length it reads can make it allocate. The rules are those of docs/protocol.md section 1 (deterministic encoding,
+RFC 8949 section 4.2.1, without floating-point numbers).
 """
 
 from typing import Any, Final
@@ -51,7 +52,7 @@ def decode(data: bytes, *, tag: int | None = None) -> Any:
 
 
 def loads(scanned: bytes) -> Any:
-    """Decode what `scan` has passed. `NotCbor` for a text that is not UTF-8, which only decoding finds."""
+    """Decode what `scan` has passed, or would. `NotCbor` for a text that is not UTF-8, which only decoding finds."""
     try:
         return cbor2.loads(scanned)
     except (cbor2.CBORDecodeError, ValueError) as error:

@@ -37,6 +37,9 @@ _ANALYTES: Final = rb"(?:\x80|\x81%s|\x82%s{2})" % (_ANALYTE, _ANALYTE)
 
 def _members(*members: tuple[int, bytes]) -> bytes:
     """A pattern of members of a map, whose names are below 24 and ascend."""
+    names = [name for name, _ in members]
+    assert names == sorted(set(names))
+    assert names[-1] < 24
     return b"".join(b"\\x%02x%s" % member for member in members)
 
 
@@ -51,6 +54,8 @@ _BEFORE_TRACE: Final = _compiled(
         (wire.REC_TIME, _MOMENT),
         (wire.REC_FIRMWARE, _TEXT),
         (wire.REC_BODY, rb"\xb2"),
+    ),
+    _members(
         (wire.RES_SPECIMEN, _TEXT),
         (wire.RES_ASSAY, _TEXT),
         (wire.RES_ASSAY_VERSION, _UINT),
