@@ -29,6 +29,8 @@ router = APIRouter()
 
 # A body so small is read before the database is asked about its hub: reading it is no burden, a round trip would be.
 _SMALL_BYTES = 64 * 1024
+# A few records, or none: a millisecond's work.
+_FEW_BYTES = 4 * 1024
 
 
 async def exchange(request: Request) -> Response:
@@ -46,7 +48,7 @@ async def exchange(request: Request) -> Response:
             raise body.UnsupportedMediaType(f"Send the body as {wire.EXCHANGE_MEDIA_TYPE}.")
         async with _turn(state):
             content = await body.read(request)
-            answer = await asyncio.to_thread(_exchange, state, hub, content)
+            answer = await _exchange(state, hub, content)
     except Problem as problem:
         # What is wrong with a request is told to none but a hub that is known.
         if not known and not isinstance(problem, hubs.Unauthorised):
@@ -72,8 +74,16 @@ class _Answer:
     registered: bool
 
 
-def _exchange(state: State, hub: TokenHolder, content: bytes) -> _Answer:
-    """The answer to a body. In a thread: a full batch takes its time, and pages are answered meanwhile."""
+async def _exchange(state: State, hub: TokenHolder, content: bytes) -> _Answer:
+    """The answer to a body. That to a full batch is made in a thread: it takes its time, and pages are answered
+    meanwhile."""
+    if len(content) <= _FEW_BYTES:
+        return await direct.answered_on_the_loop(state.exchange_pool, _work(state, hub, content))
+    return await asyncio.to_thread(lambda: direct.answered(state.exchange_pool, _work(state, hub, content)))
+
+
+def _work(state: State, hub: TokenHolder, content: bytes) -> Callable[[Connection], Callable[[], _Answer]]:
+    """What an exchange does in its transaction, which may be done twice."""
     offered = offer.read(content)
     policy = _policy(state)
 
@@ -82,7 +92,7 @@ def _exchange(state: State, hub: TokenHolder, content: bytes) -> _Answer:
         items = service.accept(connection, state.keyring, policy, hub, offered)
         return lambda: _answer(items())
 
-    return direct.answered(state.exchange_pool, work)
+    return work
 
 
 def _answer(items: list[list[Any]]) -> _Answer:

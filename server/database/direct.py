@@ -1,17 +1,20 @@
-"""The exchange's own way to PostgreSQL: without an ORM, in pipeline mode, in a thread.
+"""The exchange's own way to PostgreSQL: without an ORM, in pipeline mode, in a thread or in a greenlet on the loop.
 
 An exchange is some twenty statements. Sent one by one through SQLAlchemy, nearly all of a small batch's time was spent
 between them. Here a transaction is a plain function; what it asks goes out at once and is answered together.
 """
 
+import asyncio
 import logging
+import select
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import psycopg
 from psycopg.pq import Format
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolTimeout
+from sqlalchemy.util.concurrency import await_, greenlet_spawn
 
 from server.database import arrays, pipeline
 from server.database.engine import options
@@ -27,6 +30,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 WAIT_SECONDS = 15
+_AT_ONCE_SECONDS = 0.001
 # A pool asks for a lost database at ever longer intervals, and meanwhile lets everybody wait. After so long it gives
 # up, by which the next who wants a connection asks anew, at once: nobody waits for a database that is back.
 ASK_AGAIN_SECONDS = 5
@@ -80,12 +84,66 @@ def answered(pool: Pool, work: Callable[[Connection], Callable[[], T]]) -> T:
     """
     try:
         return _once(pool, work)
-    except psycopg.OperationalError as error:
-        if not isinstance(error, _Lost):
+    except _Lost:
+        return _again(pool, work)
+
+
+async def answered_on_the_loop(pool: Pool, work: Callable[[Connection], Callable[[], T]]) -> T:
+    """As `answered`, for work that computes little: it is done on the event loop and not in a thread, to which the way
+    and back take longer than such work. While it waits for the database, the loop does other things.
+    """
+    try:
+        connection = pool.getconn(_AT_ONCE_SECONDS)
+    except PoolTimeout:
+        return await asyncio.to_thread(answered, pool, work)
+    try:
+        with _LoopWait(connection) as wait:
+            told = await greenlet_spawn(_in, connection, work, wait)
+    except BaseException as error:
+        lost = isinstance(error, psycopg.Error) and (connection.closed or connection.broken)
+        # To roll back takes a round trip, which is not for the loop.
+        await asyncio.shield(asyncio.to_thread(_give_back, pool, connection))
+        if not lost:
             raise
-    log.warning("a database connection was lost; the work is done again on another")
-    pool.check()
-    return _once(pool, work)
+    else:
+        pool.putconn(connection)
+        return told
+    return await asyncio.to_thread(_again, pool, work)
+
+
+class _LoopWait:
+    """Waits for a connection's socket on the event loop, for what runs in a greenlet. OperationalError once lost."""
+
+    def __init__(self, connection: pipeline.Connection) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._libpq = connection.pgconn
+        self._there: asyncio.Future[None] | None = None
+
+    def __enter__(self) -> "_LoopWait":
+        self._socket = self._libpq.socket
+        self._loop.add_reader(self._socket, self._tell)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        # Nothing else ran since the connection was lost, if it was: nobody has this number by now who waits here.
+        self._loop.remove_reader(self._socket)
+
+    def __call__(self, events: int) -> None:
+        if self._libpq.socket != self._socket:
+            raise psycopg.OperationalError("the connection has another socket by now")
+        self._there = self._loop.create_future()
+        if not events & select.POLLOUT:
+            await_(self._there)
+            return
+        self._loop.add_writer(self._socket, self._tell)
+        try:
+            await_(self._there)
+        finally:
+            self._loop.remove_writer(self._socket)
+
+    def _tell(self) -> None:
+        if self._there is not None and not self._there.done():
+            self._there.set_result(None)
 
 
 class _Lost(psycopg.OperationalError):
@@ -94,14 +152,37 @@ class _Lost(psycopg.OperationalError):
 
 def _once(pool: Pool, work: Callable[[Connection], Callable[[], T]]) -> T:
     with pool.connection() as connection:
-        try:
-            with Pipeline(connection) as sending:
-                # In the pipeline still, so that the last statements and the commit are one round trip.
-                return sending.commit(work(sending))
-        except psycopg.Error as error:
-            if connection.closed or connection.broken:
-                raise _Lost(*error.args) from error
-            raise
+        return _in(connection, work)
+
+
+def _again(pool: Pool, work: Callable[[Connection], Callable[[], T]]) -> T:
+    log.warning("a database connection was lost; the work is done again on another")
+    pool.check()
+    return _once(pool, work)
+
+
+def _in(
+    connection: pipeline.Connection,
+    work: Callable[[Connection], Callable[[], T]],
+    wait: Callable[[int], None] | None = None,
+) -> T:
+    try:
+        with Pipeline(connection, wait) as sending:
+            # In the pipeline still, so that the last statements and the commit are one round trip.
+            return sending.commit(work(sending))
+    except psycopg.Error as error:
+        if connection.closed or connection.broken:
+            raise _Lost(*error.args) from error
+        raise
+
+
+def _give_back(pool: Pool, connection: pipeline.Connection) -> None:
+    """Roll back what failed, and let the pool have the connection, or another for it where it is lost."""
+    try:
+        connection.rollback()
+    except psycopg.Error as error:
+        log.info("a failed transaction could not be rolled back: %s", type(error).__name__)
+    pool.putconn(connection)
 
 
 class Pending(Generic[T]):

@@ -79,10 +79,11 @@ class Sent:
 class Pipeline:
     """`with Pipeline(connection) as sending:` is a transaction: `commit` ends it, and any other end rolls it back.
 
-    The rollback itself is left to the connection's owner, as psycopg's pool does it.
+    The rollback itself is left to the connection's owner, as psycopg's pool does it. `wait` returns once one of those
+    events of `select.poll` is there on the connection's socket, or may be; without it the thread waits.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, wait: Callable[[int], None] | None = None) -> None:
         self._connection = connection
         self._libpq = connection.pgconn
         self._transformer = Transformer(connection)
@@ -92,10 +93,9 @@ class Pipeline:
         self._synced = False
         self._committed = False
         self._prepared: list[tuple[bytes, tuple[int, ...]]] = []
-        self._poll = select.poll()
+        self._wait = wait or self._stand_still
 
     def __enter__(self) -> "Pipeline":
-        self._poll.register(self._libpq.socket, select.POLLIN)
         self._libpq.enter_pipeline_mode()
         self.send(b"BEGIN", {}, Format.TEXT)
         return self
@@ -230,18 +230,21 @@ class Pipeline:
 
     def _result(self) -> pq.abc.PGresult | None:
         while self._libpq.is_busy():
-            self._poll.modify(self._libpq.socket, select.POLLIN)
-            self._poll.poll()
+            self._wait(select.POLLIN)
             self._libpq.consume_input()
         return self._libpq.get_result()
 
     def _flush(self) -> None:
         """Send all. The database may have to be listened to meanwhile, or neither side would go on."""
         while self._libpq.flush():
-            self._poll.modify(self._libpq.socket, select.POLLIN | select.POLLOUT)
-            for _, events in self._poll.poll():
-                if events & ~select.POLLOUT:
-                    self._libpq.consume_input()
+            self._wait(select.POLLIN | select.POLLOUT)
+            # There may be nothing to read: it does not wait then.
+            self._libpq.consume_input()
+
+    def _stand_still(self, events: int) -> None:
+        poll = select.poll()
+        poll.register(self._libpq.socket, events)
+        poll.poll()
 
 
 @lru_cache(maxsize=256)
