@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import cbor2
 import httpx
@@ -61,6 +62,13 @@ class Carrier:
     async def __aexit__(self, *exc: object) -> None:
         await self.http.aclose()
 
+    async def move(self, server: str, local: str) -> None:
+        """Go on from that address of this machine, to the server itself and past any relay: failures count against the
+        address that they come from."""
+        await self.http.aclose()
+        transport = httpx.AsyncHTTPTransport(local_address=local)
+        self.http = httpx.AsyncClient(base_url=server, timeout=60, transport=transport)
+
     async def enrol(self, code: str) -> None:
         """Trade a one-time code for an identity."""
         said = {"code": code, "name": "Carrier", "key": self.key.as_dict(private=False)}
@@ -76,7 +84,7 @@ class Carrier:
     async def ask_token(self, assertion: str) -> httpx.Response:
         """Ask for a token with any assertion."""
         form = {"grant_type": "client_credentials", "client_assertion_type": _ASSERTION, "client_assertion": assertion}
-        return await self.http.post(self.token_url, data=form)
+        return await self.http.post(urlsplit(self.token_url).path, data=form)
 
     async def bearer(self) -> str:
         """A token that lasts."""
