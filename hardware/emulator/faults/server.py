@@ -256,7 +256,7 @@ def _part(name: str, what: str, kinds: tuple[_Kind, ...], seeds: int, few: int) 
 
 PARTS = (
     _part("killed", "kill -9 while accepting", (_killed,), seeds=60, few=1),
-    _part("postgresql", "PostgreSQL killed under it", (_backend_killed, _cluster_killed), seeds=40, few=1),
+    _part("postgresql", "PostgreSQL killed under it", (_backend_killed, _cluster_killed), seeds=40, few=2),
     _part("together", "twenty clients, one batch; hubs interleaved, out of order", (_together,), seeds=60, few=1),
     _part("restored", "restored from a backup, new epoch", (_restored,), seeds=10, few=1),
 )
