@@ -26,11 +26,16 @@ COMMANDS_MAX = 1_000
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How long tickets live, how often a reader is given a clock floor, and whether this answer may hold `tickets`:
-    they are secrets, and one by file is read by whoever finds it."""
+    they are secrets, and one by file is read by whoever finds it. `new_max` readers at most get a new one of either."""
 
     ticket_life: timedelta
     clock_floor_every: timedelta
     tickets: bool = True
+    new_max: int | None = None
+
+
+class TooMuch(Exception):
+    """More than `Policy.new_max` readers are due a new ticket or clock floor. Nothing was stored: it is rolled back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +85,11 @@ def items(
 ) -> Callable[[], list[list[Any]]]:
     """Gives the receipt, ticket and command items of an answer; it sends nothing to the database.
 
-    New tickets and clock floors are noted in the transaction before it is returned.
+    New tickets and clock floors are noted in the transaction before it is returned. Raises `TooMuch`.
     """
     readers = due.carried
+    if policy.new_max is not None and sum(one.ticket_due or one.floor_due for one in readers) > policy.new_max:
+        raise TooMuch
     opened = {one.reader_id: keyring.decrypt(one.reader_id, one.generation, one.encrypted) for one in readers}
     floors = [_clock_floor(one, opened[one.reader_id], at) for one in readers if one.floor_due]
     if floors:

@@ -1,9 +1,10 @@
 """The exchange between hub and server (docs/protocol.md section 5)."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -29,8 +30,9 @@ router = APIRouter()
 
 # A body so small is read before the database is asked about its hub: reading it is no burden, a round trip would be.
 _SMALL_BYTES = 64 * 1024
-# A few records, or none: a millisecond's work.
+# A few records, or none: a millisecond's work, with so many new tickets and clock floors in the answer at most.
 _FEW_BYTES = 4 * 1024
+_FEW_NEW = 8
 
 
 async def exchange(request: Request) -> Response:
@@ -75,17 +77,19 @@ class _Answer:
 
 
 async def _exchange(state: State, hub: TokenHolder, content: bytes) -> _Answer:
-    """The answer to a body. That to a full batch is made in a thread: it takes its time, and pages are answered
-    meanwhile."""
+    """The answer to a body. What may take its time is done in a thread, and pages are answered meanwhile."""
     if len(content) <= _FEW_BYTES:
-        return await direct.answered_on_the_loop(state.exchange_pool, _work(state, hub, content))
+        with contextlib.suppress(downlink.TooMuch):
+            return await direct.answered_on_the_loop(state.exchange_pool, _work(state, hub, content, _FEW_NEW))
     return await asyncio.to_thread(lambda: direct.answered(state.exchange_pool, _work(state, hub, content)))
 
 
-def _work(state: State, hub: TokenHolder, content: bytes) -> Callable[[Connection], Callable[[], _Answer]]:
+def _work(
+    state: State, hub: TokenHolder, content: bytes, new_max: int | None = None
+) -> Callable[[Connection], Callable[[], _Answer]]:
     """What an exchange does in its transaction, which may be done twice."""
     offered = offer.read(content)
-    policy = _policy(state)
+    policy = replace(_policy(state), new_max=new_max)
 
     def work(connection: Connection) -> Callable[[], _Answer]:
         # A hub revoked while it sent its body stores nothing: that is looked up in the transaction that stores.

@@ -1,10 +1,14 @@
 """Tickets, clock floors and commands: what goes down, to whom, and when it stops."""
 
+import threading
 import time
 from typing import Any
 
+import pytest
+
 from reader import wire
-from server.database import tenancy
+from server.custody import endpoints
+from server.database import direct, tenancy
 from server.readers import keys, service
 from tests.server import factory
 from tests.server.conftest import ACTOR, Exchanged, Ward
@@ -35,6 +39,33 @@ async def test_a_hub_gets_a_ticket_for_each_reader_of_its_organisation_and_only_
         assert secret == expected
     rows = await ward.rows("SELECT reader_id, extract(epoch FROM expires_at)::bigint AS expiry FROM ticket_issue")
     assert {(row.reader_id, row.expiry) for row in rows} == {(r, given[r][0]) for r in given}
+
+
+async def test_many_new_tickets_and_clock_floors_are_made_in_a_thread_and_once(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = direct.answered
+    in_threads: list[threading.Thread] = []
+
+    def seen(*arguments: Any) -> Any:
+        in_threads.append(threading.current_thread())
+        return answered(*arguments)
+
+    monkeypatch.setattr(direct, "answered", seen)
+    readers = [await ward.reader() for _ in range(endpoints._FEW_NEW)]
+    assert tickets(await ward.exchange()).keys() == {reader.reader_id for reader in readers}
+    assert in_threads == []
+    sealed = readers[0].results(1)
+    readers += [await ward.reader() for _ in range(endpoints._FEW_NEW + 1)]
+    given = await ward.exchange(sealed)
+    assert given.answers == [(wire.HELD, None)]
+    assert tickets(given).keys() == {reader.reader_id for reader in readers}
+    assert sorted(command[:2] for command in commands(given)) == sorted((reader.reader_id, 1) for reader in readers)
+    assert len(in_threads) == 1
+    assert threading.main_thread() not in in_threads
+    noted = await ward.rows("SELECT count(*) FROM ticket_issue GROUP BY reader_id, hub_id ORDER BY 1")
+    assert len(noted) == len(readers)
+    assert max(count for (count,) in noted) == 2, "given anew to those that it did not name, and to nobody thrice"
 
 
 async def test_a_ticket_is_renewed_when_less_than_half_its_life_is_left_and_not_before(ward: Ward) -> None:

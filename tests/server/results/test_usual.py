@@ -12,6 +12,7 @@ from reader import outcome, results, wire
 from server.custody import cbor
 from server.results import record, usual
 from tests.server import factory
+from tests.server.altered import altered
 
 EDGES = [0, 1, 23, 24, 255, 256, 65_535, 65_536, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**64 - 1]
 UINTS = st.sampled_from(EDGES)
@@ -142,23 +143,8 @@ def test_a_usual_result_is_read_as_it_would_be_after_the_scan(data: bytes) -> No
 @settings(max_examples=1_500, deadline=None)
 @given(st.data())
 def test_whatever_is_changed_it_never_passes_what_the_scan_does_not(data: st.DataObject) -> None:
-    changed = bytearray(data.draw(RESULTS))
-    for _ in range(data.draw(st.integers(1, 3))):
-        if not changed:
-            break
-        at = data.draw(st.integers(0, len(changed) - 1) | st.integers(0, min(len(changed) - 1, 150)))
-        match data.draw(st.sampled_from(["change", "insert", "drop", "end", "more"])):
-            case "change":
-                changed[at] = data.draw(st.integers(0, 255))
-            case "insert":
-                changed.insert(at, data.draw(st.integers(0, 255)))
-            case "drop":
-                del changed[at]
-            case "more":
-                changed.append(data.draw(st.integers(0, 255)))
-            case _:
-                del changed[at:]
-    assert passes_the_scan(bytes(changed)) or not usual.is_usual(bytes(changed))
+    changed = altered(data, data.draw(RESULTS), least=1, near=150)
+    assert passes_the_scan(changed) or not usual.is_usual(changed)
 
 
 USUAL = as_the_reader_writes(TWO_WELLS, analytes=TWO_ANALYTES)
